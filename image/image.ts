@@ -1,0 +1,107 @@
+import type {Logger} from '../base/log.js';
+import type {Kernel} from '../native/native.js';
+
+/** Filled by server/config.ts. */
+export interface ImageOptions {
+	/** Persistent; content/, layers/, containers/ and records live below. */
+	readonly rootDir: string;
+	/** Per registry host ("registry.k8s.io"; "_default" for all others). */
+	readonly registries: Readonly<Record<string, RegistryOptions>>;
+	/** Layers fetched at once, over all pulls. */
+	readonly maxConcurrentDownloads: number;
+	/** A layer that unpacks to more is refused. */
+	readonly maxLayerBytes: number;
+	readonly maxLayerInodes: number;
+	/** No byte for so long ends an attempt. */
+	readonly stallTimeoutMs: number;
+	/** References never collected by the kubelet; shell globs. */
+	readonly pinnedImages: readonly string[];
+	/** "linux/amd64" of this machine. */
+	readonly platform: {readonly os: string; readonly architecture: string; readonly variant: string | null};
+}
+export interface RegistryOptions {
+	/** Tried in order before the host itself: base URLs, "http://127.0.0.1:5000". Plain http only where written so. */
+	readonly mirrors: readonly string[];
+	/** Talk plain http to the host itself. */
+	readonly plainHttp: boolean;
+	/** Skip TLS verification of the host. */
+	readonly insecureSkipVerify: boolean;
+	/** PEM file of a CA; null = system. */
+	readonly caFile: string | null;
+}
+
+/** An image in the store. Immutable. */
+export interface ImageRecord {
+	/** sha256:… of the image config: Image.id, image_ref and image_id of the CRI. */
+	readonly id: string;
+	/** Normalised "docker.io/library/busybox:1.36"; sorted. */
+	readonly repoTags: readonly string[];
+	/** "docker.io/library/busybox@sha256:…"; sorted. */
+	readonly repoDigests: readonly string[];
+	/** Compressed layers and config. */
+	readonly sizeBytes: number;
+	readonly config: ImageConfig;
+	/** Topmost last. */
+	readonly layers: readonly {readonly digest: string; readonly diffId: string; readonly chainId: string}[];
+	readonly pinned: boolean;
+	/** The OCI image config as JSON text, for verbose status. */
+	readonly configJson: string;
+}
+
+/** What the OCI image config says of running (image-spec config.md). */
+export interface ImageConfig {
+	/** "", "user", "uid", "user:group", "uid:gid". */
+	readonly user: string;
+	readonly env: readonly string[];
+	readonly entrypoint: readonly string[];
+	readonly cmd: readonly string[];
+	readonly workingDir: string;
+	readonly volumes: readonly string[];
+	/** "" = SIGTERM. */
+	readonly stopSignal: string;
+	readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface RegistryAuth {
+	readonly username: string;
+	readonly password: string;
+	/** base64 "user:password". */
+	readonly auth: string;
+	readonly serverAddress: string;
+	readonly identityToken: string;
+	readonly registryToken: string;
+}
+
+export interface Snapshot {
+	/** Topmost first. */
+	readonly lowerDirs: readonly string[];
+	readonly upperDir: string;
+	readonly workDir: string;
+}
+export interface Usage {readonly bytes: number; readonly inodes: number}
+
+/** All of images and snapshots, as runtime/ and server/ see it. Implemented by openImageStore() in image-store.ts. */
+export interface ImageStore {
+	/** By tag, digest, or both. Joins a pull of the same reference in flight. Resolves when the image is on disk. */
+	pull(reference: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<ImageRecord>;
+	/** By id (with or without "sha256:", or a unique prefix), by reference (normalised) or by repo digest; null when absent. */
+	find(reference: string): ImageRecord | null;
+	list(): readonly ImageRecord[];
+	/** Drops all tags of the image and what only it uses. Absent: no error. Layers in use by a snapshot stay until it goes. */
+	remove(reference: string): Promise<void>;
+	/** Loads every image of an OCI layout directory or archive (tar) or docker archive; returns them. */
+	load(path: string): Promise<readonly ImageRecord[]>;
+	/** Counted, not walked. */
+	fsInfo(): {readonly imageFs: Usage & {readonly mountpoint: string}; readonly containerFs: Usage & {readonly mountpoint: string}};
+	/** A writable layer on top of the image's; the key is a container id. Idempotent. The image's layers stay as long as it lives. */
+	prepareSnapshot(key: string, imageId: string): Promise<Snapshot>;
+	/** Idempotent. */
+	removeSnapshot(key: string): Promise<void>;
+	/** Of the writable layer; null when there is none. */
+	snapshotUsage(key: string): Promise<Usage | null>;
+	/** Keys of all snapshots, for recovery to compare. */
+	snapshotKeys(): readonly string[];
+	close(): Promise<void>;
+}
+
+export type OpenImageStore = (options: ImageOptions, kernel: Kernel, log: Logger) => Promise<ImageStore>;

@@ -1,0 +1,363 @@
+/**
+ * The whole seam to native code and to the kernel: plain data in, plain data out; `null` for "none", never `undefined`;
+ * units in names; nanoseconds are bigint. Whoever calls has validated already. Everything is asynchronous: no call blocks the event loop.
+ *
+ * Failing syscalls are SyscallError (stage, errno, path); a launcher or monitor that is gone is UnavailableError.
+ */
+
+/** Where the launcher lives and what it may assume of the host. */
+export interface LauncherOptions {
+	/** The static binary that is launcher, monitor and init in one. Copied into a sealed memfd before it runs. */
+	readonly binaryPath: string;
+	/** Volatile state, on tmpfs: launcher.sock and pods/<sandbox id>/{monitor.sock,exits/<container id>}. */
+	readonly runDir: string;
+	/** Persistent state: image layers and writable layers lie below. Visible in the launcher's own mount namespace. */
+	readonly rootDir: string;
+	/** Absolute cgroup directories (one per hierarchy) that the launcher joins; monitors inherit them. Made when missing. */
+	readonly cgroupDirs: readonly string[];
+	/** Wished oom_score_adj of launcher and monitors; clamped to what is allowed. */
+	readonly oomScoreAdj: number;
+}
+
+export interface Native {
+	/** Connects to the live launcher of `runDir`, or starts one. Idempotent over daemon restarts. */
+	openLauncher(options: LauncherOptions, events: LauncherEvents): Promise<Launcher>;
+	readonly kernel: Kernel;
+}
+
+/** Facts that come up. Called on the event loop, never before openLauncher resolved. */
+export interface LauncherEvents {
+	/** The container's process ended; the monitor has written the exit record before. */
+	onExit(sandboxId: string, containerId: string, exit: ExitRecord): void;
+	/** The pod's monitor is dead (not: the daemon closed the connection). Its containers' processes were killed by the launcher. */
+	onMonitorLost(sandboxId: string): void;
+}
+
+export interface ExitRecord {
+	/** 0-255; 128 + n after signal n. */
+	readonly exitCode: number;
+	readonly finishedAtNs: bigint;
+	readonly oomKilled: boolean;
+}
+
+export interface Launcher {
+	readonly pid: number;
+	/** Protocol version that both sides speak. */
+	readonly protocolVersion: number;
+	/** Clones a monitor with new namespaces, waits until it listens, connects. On failure nothing is left. */
+	createMonitor(request: MonitorRequest): Promise<Monitor>;
+	/** Connects to a monitor that outlived the last daemon; null when there is none alive. */
+	findMonitor(sandboxId: string): Promise<Monitor | null>;
+	/** Monitors that are alive, by sandbox id. */
+	listMonitors(): Promise<readonly string[]>;
+	/** Closes the connections; launcher, monitors and containers go on. */
+	close(): void;
+	/** Ends the launcher, which must have no monitors (tests, wipe). */
+	shutdown(): Promise<void>;
+}
+
+/** Directories to make, files to write and where to put processes: computed by runtime/cgroup, executed by the monitor. */
+export interface CgroupPlan {
+	/** Absolute directories, parents first. Made when missing; those that were made are removed again, in reverse, at the end. New v1 cpuset directories inherit cpus and mems. */
+	readonly dirs: readonly string[];
+	readonly writes: readonly CgroupWrite[];
+	/** Directories whose cgroup.procs the process joins: one per hierarchy. */
+	readonly join: readonly string[];
+}
+export interface CgroupWrite {
+	readonly path: string;
+	readonly value: string;
+	/** false: a missing file or a refused value is passed over (a controller that the kernel lacks). */
+	readonly required: boolean;
+}
+
+export interface MonitorRequest {
+	readonly sandboxId: string;
+	/** true: a new one for the pod; false: the host's. `pid`: the monitor's own init is PID 1 of a pod-wide PID namespace. */
+	readonly namespaces: {readonly network: boolean; readonly ipc: boolean; readonly uts: boolean; readonly pid: boolean};
+	/** Set in a new UTS namespace; null leaves it. */
+	readonly hostname: string | null;
+	/** Names with dots ("net.ipv4.ip_unprivileged_port_start"). Written from within the pod's namespaces. */
+	readonly sysctls: readonly (readonly [string, string])[];
+	/** Size of the pod's own /dev/shm; null: containers see the host's. */
+	readonly shmSizeBytes: number | null;
+	/** Pod-level cgroup: dirs and writes, join is empty. */
+	readonly cgroup: CgroupPlan;
+}
+
+/** One pod's keeper. Calls on one monitor may be issued concurrently; it serves them in order. */
+export interface Monitor {
+	readonly sandboxId: string;
+	readonly pid: number;
+	/** Does all set-up and parks the init before its exec. On failure everything is undone and the error names stage and path. */
+	createContainer(spec: LaunchSpec): Promise<CreatedContainer>;
+	/** Lets the parked init exec; resolves when exec succeeded. @throws {SyscallError} stage "exec": the init is gone and the exit is reported as usual with 127 (ENOENT) or 126. */
+	startContainer(containerId: string): Promise<{readonly startedAtNs: bigint}>;
+	/** `all`: every process in the container's cgroup, else its main process. No error when it is gone already. */
+	signal(containerId: string, signo: number, all: boolean): Promise<void>;
+	/** Forgets an exited or never started container (kills what is left of it): closes its log, removes its cgroups and exit record. Idempotent. */
+	removeContainer(containerId: string): Promise<void>;
+	/** Opens the log file anew at its path; the new file exists when this resolves. */
+	reopenLog(containerId: string): Promise<void>;
+	/** All containers that the monitor knows: its word wins over the journal. */
+	list(): Promise<readonly MonitorContainer[]>;
+	/** Runs a command in a running container to its end. `timeoutMs` 0 = none; at the timeout only the exec's own process tree is killed. Never waits on pipes that a background child inherited. */
+	execSync(request: ExecRequest, limits: {readonly timeoutMs: number; readonly maxOutputBytes: number}, signal: AbortSignal | null): Promise<ExecResult>;
+	/** Runs a command with streams of the caller's. */
+	exec(request: ExecRequest & {readonly stdin: boolean}): Promise<ExecSession>;
+	/** Kills every container, removes cgroups, sockets and the pod's run directory, ends the monitor. Idempotent. */
+	destroy(): Promise<void>;
+}
+
+export interface CreatedContainer {
+	/** In the host's PID namespace. */
+	readonly pid: number;
+	/** As resolved from the image's /etc/passwd and /etc/group within the rootfs. */
+	readonly user: ResolvedUser;
+}
+export interface ResolvedUser {readonly uid: number; readonly gid: number; readonly supplementalGids: readonly number[]}
+
+export interface MonitorContainer {
+	readonly containerId: string;
+	readonly pid: number;
+	readonly phase: 'created' | 'running' | 'exited';
+	/** 0n before start. */
+	readonly startedAtNs: bigint;
+	/** Present exactly when exited. */
+	readonly exit: ExitRecord | null;
+}
+
+/** Everything the monitor and init need; no decision is left to them. */
+export interface LaunchSpec {
+	readonly containerId: string;
+	readonly namespaces: {
+		/** `pod`: the pod-wide one of MonitorRequest.namespaces.pid. `{pid}`: that process's (TARGET). */
+		readonly pid: 'new' | 'pod' | 'host' | {readonly pid: number};
+		readonly cgroup: 'new' | 'host';
+	};
+	readonly cgroup: CgroupPlan;
+	readonly rootfs: RootfsSpec;
+	/** In order; targets are paths inside the rootfs, resolved with RESOLVE_IN_ROOT; missing ones are made (files and directories as the source is). */
+	readonly mounts: readonly MountSpec[];
+	readonly devices: readonly DeviceSpec[];
+	/** Made inside the rootfs after the mounts: [link path, target]. Existing ones stay. */
+	readonly symlinks: readonly (readonly [string, string])[];
+	/** Covered by /dev/null (files) or an empty read-only tmpfs (directories); missing ones are passed over. */
+	readonly maskedPaths: readonly string[];
+	readonly readonlyPaths: readonly string[];
+	readonly process: ProcessSpec;
+	readonly log: LogSpec | null;
+	/** `pipe`: the monitor keeps the write end (attach). */
+	readonly stdin: 'null' | 'pipe';
+	/** Image VOLUME paths that no mount covers: a fresh tmpfs is wrong, so they are plain directories of the writable layer, made when missing. */
+	readonly volumeDirs: readonly string[];
+}
+
+export interface RootfsSpec {
+	/** Topmost first; each a read-only directory below LauncherOptions.rootDir. */
+	readonly lowerDirs: readonly string[];
+	readonly upperDir: string;
+	readonly workDir: string;
+	/** Read-only root: set after everything is in place. */
+	readonly readonly: boolean;
+	/** MS_PRIVATE, MS_SLAVE or MS_SHARED | MS_REC of the container's root. */
+	readonly propagation: 'private' | 'slave' | 'shared';
+}
+
+export type MountSpec =
+	/** A new filesystem: proc, sysfs, tmpfs, devpts, mqueue. `flags` are MS_* bits. */
+	| {readonly kind: 'filesystem'; readonly fstype: string; readonly target: string; readonly flags: number; readonly data: string}
+	/** A host path, opened in the daemon's mount namespace and passed as a detached mount. Follows symlinks of the host path. */
+	| {
+			readonly kind: 'bind';
+			readonly source: string;
+			readonly target: string;
+			readonly recursive: boolean;
+			readonly readonly: boolean;
+			/** Read-only of all submounts too (mount_setattr AT_RECURSIVE). */
+			readonly recursiveReadOnly: boolean;
+			readonly noexec: boolean;
+			readonly nosuid: boolean;
+			readonly nodev: boolean;
+			readonly propagation: 'private' | 'slave' | 'shared';
+	  }
+	/** The pod's /dev/shm. */
+	| {readonly kind: 'shm'; readonly target: string}
+	/** The container's own cgroup view: cgroup2, or a tmpfs with one mount per v1 hierarchy (names as on the host, and the links cpu → cpu,cpuacct where the host has them). */
+	| {readonly kind: 'cgroup'; readonly target: string; readonly readonly: boolean; readonly hierarchies: readonly CgroupMountSpec[]};
+
+/** One hierarchy as seen in a container: `name` is the directory below /sys/fs/cgroup ('' for pure v2), `options` e.g. "cpu,cpuacct" or "name=systemd"; fstype cgroup or cgroup2. */
+export interface CgroupMountSpec {readonly name: string; readonly fstype: 'cgroup' | 'cgroup2'; readonly options: string}
+
+export interface DeviceSpec {
+	readonly path: string;
+	readonly type: 'c' | 'b' | 'p';
+	readonly major: number;
+	readonly minor: number;
+	/** Permission bits. */
+	readonly mode: number;
+	readonly uid: number;
+	readonly gid: number;
+}
+
+export interface ProcessSpec {
+	/** argv; [0] is looked up in PATH of `env` when it has no slash. */
+	readonly args: readonly string[];
+	/** KEY=value as bytes: values need not be UTF-8. HOME is added from passwd when missing. */
+	readonly env: readonly Uint8Array[];
+	/** Made (0755) when missing. */
+	readonly cwd: string;
+	readonly user: UserSpec;
+	readonly capabilities: CapabilitySets;
+	readonly noNewPrivileges: boolean;
+	readonly rlimits: readonly {readonly resource: number; readonly soft: bigint; readonly hard: bigint}[];
+	/** null: inherited. Clamped to what is allowed. */
+	readonly oomScoreAdj: number | null;
+	/** A BPF program (struct sock_filter[]) from compileSeccomp, or null for unconfined. */
+	readonly seccomp: Uint8Array | null;
+	readonly tty: boolean;
+}
+
+/** Who runs the process. The names are looked up within the rootfs by the init. */
+export interface UserSpec {
+	/** "name", "uid", "name:group", "uid:gid" as in the image's USER; '' = root. Ignored where uid is given. */
+	readonly spec: string;
+	readonly uid: number | null;
+	readonly gid: number | null;
+	readonly supplementalGids: readonly number[];
+	/** merge: also the groups that /etc/group of the image gives the user; strict: only the given ones. */
+	readonly groupsPolicy: 'merge' | 'strict';
+}
+
+/** Bit n = capability n (linux/capability.h). */
+export interface CapabilitySets {
+	readonly bounding: bigint;
+	readonly effective: bigint;
+	readonly permitted: bigint;
+	readonly inheritable: bigint;
+	readonly ambient: bigint;
+}
+
+export interface LogSpec {
+	/** Absolute host path of the CRI log file; its directory exists. */
+	readonly path: string;
+	/** A longer line is split into P fragments. */
+	readonly maxLineBytes: number;
+}
+
+export interface ExecRequest {
+	readonly containerId: string;
+	readonly execId: string;
+	readonly process: ProcessSpec;
+	/** The container's cgroup directories (CgroupPlan.join of its launch). */
+	readonly cgroupJoin: readonly string[];
+}
+export interface ExecResult {
+	readonly exitCode: number;
+	readonly stdout: Uint8Array;
+	readonly stderr: Uint8Array;
+	/** The output was cut at maxOutputBytes. */
+	readonly truncated: boolean;
+	/** The timeout fired and the exec's tree was killed; exitCode is 137 then. */
+	readonly timedOut: boolean;
+}
+export interface ExecSession {
+	readonly pid: number;
+	/** null unless asked for. With a tty it is the terminal. */
+	readonly stdin: import('node:stream').Writable | null;
+	readonly stdout: import('node:stream').Readable;
+	/** null with a tty. */
+	readonly stderr: import('node:stream').Readable | null;
+	/** Resolves when the process ended and what it wrote before has been read from the pipes. */
+	readonly exited: Promise<number>;
+	resize(columns: number, rows: number): void;
+	/** Kills the exec's process tree. */
+	kill(): void;
+}
+
+/** Syscalls that Node lacks, run on the thread pool of the addon. */
+export interface Kernel {
+	/** Bind-mounts /proc/<pid>/ns/net on `path` (made when missing) in the daemon's mount namespace. */
+	pinNetworkNamespace(pid: number, path: string): Promise<void>;
+	/** Unmounts and removes the pin. Idempotent. */
+	unpinNetworkNamespace(path: string): Promise<void>;
+	/** Runs a program (a CNI plugin) with vfork-like cost; resolves at its end. The whole process group is killed at the timeout or on abort. */
+	runProgram(request: ProgramRequest, signal: AbortSignal | null): Promise<ProgramResult>;
+	/** Removes a tree without following anything out of it. Idempotent. Crosses no mount point. */
+	removeTree(path: string): Promise<void>;
+	/** Contents of many small files (cgroup statistics) in one pass; null for one that cannot be read. */
+	readFiles(paths: readonly string[]): Promise<readonly (Uint8Array | null)[]>;
+	/** Unpacks one layer, see native/unpack. */
+	openUnpacker(request: UnpackRequest): Promise<Unpacker>;
+	/** Compiles a profile by libseccomp into a BPF program. @throws {InvalidArgumentError} naming what is wrong. */
+	compileSeccomp(profile: SeccompProfile): Promise<Uint8Array>;
+	/** syncfs(2) of the filesystem that holds `path`. */
+	syncFilesystem(path: string): Promise<void>;
+	/** Bytes and inodes below `path` (walks; not for hot paths), hard links counted once. */
+	treeUsage(path: string): Promise<{readonly bytes: number; readonly inodes: number}>;
+	/** Sends a datagram to $NOTIFY_SOCKET's path; '@' in front means abstract. */
+	notifySystemd(socketPath: string, state: string): Promise<void>;
+}
+
+export interface ProgramRequest {
+	/** Absolute. */
+	readonly path: string;
+	readonly args: readonly string[];
+	/** KEY=value. */
+	readonly env: readonly string[];
+	readonly stdin: Uint8Array;
+	/** 0 = none. */
+	readonly timeoutMs: number;
+	/** stdout and stderr are cut at this. */
+	readonly maxOutputBytes: number;
+}
+export interface ProgramResult {
+	/** 128 + n after signal n. */
+	readonly exitCode: number;
+	readonly stdout: Uint8Array;
+	readonly stderr: Uint8Array;
+	readonly timedOut: boolean;
+}
+
+export interface UnpackRequest {
+	/** An empty directory; all paths are resolved inside it by openat2 RESOLVE_IN_ROOT. */
+	readonly targetDir: string;
+	readonly compression: 'none' | 'gzip' | 'zstd';
+	/** Whiteouts become overlay ones: a 0/0 character device, and trusted.overlay.opaque=y. */
+	readonly maxBytes: number;
+	readonly maxInodes: number;
+}
+export interface Unpacker {
+	/** Takes a piece of the compressed stream; resolves when there is room for the next one (back-pressure). */
+	write(chunk: Uint8Array): Promise<void>;
+	/** The stream ended: checks that the archive is whole, resolves with the sums. */
+	finish(): Promise<UnpackResult>;
+	/** Stops the work; the target directory is then the caller's to remove. Idempotent. */
+	abort(): Promise<void>;
+}
+export interface UnpackResult {
+	/** sha256:… of the uncompressed stream. */
+	readonly diffId: string;
+	readonly uncompressedBytes: number;
+	/** Disk use of the unpacked tree. */
+	readonly diskBytes: number;
+	readonly inodes: number;
+}
+
+/** The runtime-spec's LinuxSeccomp, after the container's capabilities and the architecture chose among the profile's rules. */
+export interface SeccompProfile {
+	/** SCMP_ACT_*. */
+	readonly defaultAction: string;
+	readonly defaultErrno: number | null;
+	/** SCMP_ARCH_*; the native one is always added. */
+	readonly architectures: readonly string[];
+	readonly syscalls: readonly SeccompRule[];
+}
+export interface SeccompRule {
+	/** Names unknown to libseccomp are passed over. */
+	readonly names: readonly string[];
+	readonly action: string;
+	readonly errno: number | null;
+	/** SCMP_CMP_*; values as bigint. */
+	readonly args: readonly {readonly index: number; readonly value: bigint; readonly valueTwo: bigint; readonly op: string}[];
+}

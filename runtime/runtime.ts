@@ -1,0 +1,52 @@
+import type {Clock} from '../base/clock.js';
+import type {JoinedCalls} from '../base/joined-calls.js';
+import type {KeyedLock} from '../base/keyed-lock.js';
+import type {Logger} from '../base/log.js';
+import type {Cni} from '../cni/cni.js';
+import type {ImageStore} from '../image/image.js';
+import type {Kernel, Launcher} from '../native/native.js';
+import type {CgroupHierarchies} from './cgroup/hierarchies.js';
+import type {EventBus} from './events/bus.js';
+import type {Monitors} from './sandbox/monitors.js';
+import type {SeccompCache} from './spec/seccomp.js';
+import type {StateStore} from './state/store.js';
+
+/** Filled by server/config.ts. */
+export interface RuntimeOptions {
+	/** Persistent: the journal, sandboxes' files. */
+	readonly rootDir: string;
+	/** Volatile, on tmpfs: sockets, exit records. */
+	readonly runDir: string;
+	/** Where pods' network namespaces are pinned ("/run/netns"). */
+	readonly netnsDir: string;
+	/** The cgroup below which pods without a cgroup_parent go, and launcher and monitors ("/berth"). */
+	readonly cgroupRoot: string;
+	readonly maxLogLineBytes: number;
+	/** Capabilities of an unprivileged container that asks for nothing: "CAP_CHOWN", … */
+	readonly defaultCapabilities: readonly string[];
+	/** JSON file of the default seccomp profile (containers/common form); '' = the built-in one. */
+	readonly seccompProfilePath: string;
+	/** ExecSync keeps at most this of each stream. */
+	readonly maxExecOutputBytes: number;
+	readonly bootId: string;
+}
+
+/** What every operation needs. Built once, in server/main.ts. */
+export interface Runtime {
+	readonly options: RuntimeOptions;
+	readonly launcher: Launcher;
+	readonly kernel: Kernel;
+	readonly monitors: Monitors;
+	readonly images: ImageStore;
+	readonly cni: Cni;
+	readonly state: StateStore;
+	/** Per pod sandbox id or container id. Order: pod sandbox, then container. */
+	readonly locks: KeyedLock;
+	/** RunPodSandbox and CreateContainer in flight, by name. */
+	readonly creations: JoinedCalls<string>;
+	readonly cgroups: CgroupHierarchies;
+	readonly seccomp: SeccompCache;
+	readonly events: EventBus;
+	readonly clock: Clock;
+	readonly log: Logger;
+}
