@@ -1,0 +1,415 @@
+/*
+ * The wire between daemon, launcher and monitors. native/protocol.ts mirrors every enum below; a test compares them, so each
+ * enumerator is one plain `NAME = number` line. Numbers are never reused or changed: a daemon of a later version talks to monitors of
+ * an earlier one.
+ *
+ * Sockets: AF_UNIX SOCK_SEQPACKET, one message per packet.
+ *   <run dir>/launcher.sock                       the launcher
+ *   <run dir>/pods/<sandbox id>/monitor.sock      a pod's monitor
+ *
+ * A message is a header of HEADER_BYTES followed by its body. All numbers are little-endian, nothing is padded or aligned.
+ *
+ *   offset 0   u32  magic          PROTOCOL_MAGIC
+ *   offset 4   u16  version        HELLO: the highest that the sender speaks; afterwards the one agreed on
+ *   offset 6   u16  type           MESSAGE_*; a reply repeats the type of its request
+ *   offset 8   u32  request id     chosen by the client, not 0; repeated in the reply; 0 in events
+ *   offset 12  i32  status         0, or in a reply the positive errno of what failed
+ *   offset 16  u32  header flags   HEADER_FLAG_*
+ *   offset 20  u32  body length    bytes of the body, wherever it is
+ *
+ * The body is a sequence of TLVs: u16 tag, u16 flags (TLV_FLAG_*), u32 length, then length bytes of value. A value is one of
+ *   u32, u64   exactly 4 or 8 bytes                      bool   a u32, 0 or 1
+ *   string     bytes without NUL, not terminated         bytes  anything
+ *   group      a sequence of TLVs again (depth at most MAX_GROUP_DEPTH)
+ * A list is a repeated tag, in the order of the list. Order between different tags means nothing. A tag that is not a list and comes
+ * twice is an error (EBADMSG). A missing optional tag means null, 0, false or the empty list.
+ *
+ * A reader that does not know a tag ignores it when TLV_FLAG_OPTIONAL is set, and else refuses the message: status EPROTO and
+ * TAG_ERROR_TAG. An unknown message type is answered with status ENOSYS.
+ *
+ * A body longer than MAX_INLINE_BODY_BYTES travels in a memfd (offset 0, at least body length long) which is then the first fd of the
+ * packet, with HEADER_FLAG_BODY_IN_MEMFD, and the packet is the header alone. At most MAX_BODY_BYTES.
+ *
+ * File descriptors go by SCM_RIGHTS. A TAG_*_FD value (u32) is an index into the packet's fds, the memfd of the body not counted.
+ * The receiver owns what it received. At most MAX_FDS in a packet, the memfd counted.
+ *
+ * Replies come in any order: match them by request id. A reply with status != 0 carries TAG_ERROR_STAGE, and TAG_ERROR_PATH where there
+ * is one; nothing was changed then, except where a message says otherwise.
+ *
+ * The first message on a connection is HELLO in both directions (request and reply); anything else before it is refused (EPROTO). The
+ * listener answers with the version agreed on: the lower one of the two highest; when that is below TAG_MIN_VERSION of either side:
+ * EPROTONOSUPPORT. Events are sent to every connection that has said HELLO.
+ */
+#ifndef BERTH_PROTOCOL_H
+#define BERTH_PROTOCOL_H
+
+enum protocol_constant {
+	/* "BRTH" as bytes */
+	PROTOCOL_MAGIC = 0x48545242,
+	PROTOCOL_VERSION = 1,
+	/* The lowest that this build still speaks. */
+	PROTOCOL_MIN_VERSION = 1,
+	HEADER_BYTES = 24,
+	TLV_HEADER_BYTES = 8,
+	MAX_INLINE_BODY_BYTES = 65536,
+	MAX_BODY_BYTES = 16777216,
+	MAX_FDS = 250,
+	MAX_GROUP_DEPTH = 8,
+	/* Sandbox, container and exec ids: [A-Za-z0-9_.-], not starting with a dot. */
+	MAX_ID_BYTES = 128,
+};
+
+enum header_flag {
+	HEADER_FLAG_BODY_IN_MEMFD = 1,
+	HEADER_FLAG_REPLY = 2,
+	HEADER_FLAG_EVENT = 4,
+};
+
+enum tlv_flag {
+	TLV_FLAG_OPTIONAL = 1,
+};
+
+/*
+ * Requests say what they carry, "->" what the reply carries. [..] is optional, * a list.
+ * Launcher:   HELLO CREATE_MONITOR LIST_MONITORS FORGET_POD SHUTDOWN, events MONITOR_LOST
+ * Monitor:    HELLO CREATE_CONTAINER START SIGNAL REMOVE REOPEN_LOG LIST EXEC EXEC_KILL RESIZE DESTROY, events EXITED EXEC_EXITED
+ * Launcher <-> monitor: ADOPT KEEP DROP
+ */
+enum message_type {
+	/* MIN_VERSION, ROLE -> MIN_VERSION, ROLE, PID, [SANDBOX_ID: a monitor's]. */
+	MESSAGE_HELLO = 1,
+
+	/* SANDBOX_ID, NAMESPACES, [HOSTNAME], SYSCTL*, [SHM_SIZE_BYTES], [CGROUP] -> PID. The monitor listens when the reply comes.
+	 * EEXIST: the pod has a live monitor. */
+	MESSAGE_CREATE_MONITOR = 16,
+	/* -> MONITOR* {SANDBOX_ID, PID}. Those that are alive. */
+	MESSAGE_LIST_MONITORS = 17,
+	/* SANDBOX_ID -> nothing. For a pod whose monitor is lost: removes its run directory with the exit records. EBUSY: its monitor is
+	 * alive, or processes of the pod are still dying. Idempotent. */
+	MESSAGE_FORGET_POD = 18,
+	/* -> nothing. EBUSY: monitors are alive. The launcher ends after the reply. */
+	MESSAGE_SHUTDOWN = 19,
+
+	/* A LaunchSpec, see the tags CONTAINER_ID … LAUNCH_FLAGS -> PID, UID, GID, SUPPLEMENTAL_GID*. The init is parked when the reply comes. */
+	MESSAGE_CREATE_CONTAINER = 32,
+	/* CONTAINER_ID -> STARTED_AT_NS. Status != 0 with stage "exec": the exit (127 or 126) is reported by EXITED as any other. */
+	MESSAGE_START = 33,
+	/* CONTAINER_ID, SIGNO, [ALL] -> nothing. No error when the process is gone. ENOENT: unknown container. */
+	MESSAGE_SIGNAL = 34,
+	/* CONTAINER_ID -> nothing. Idempotent: unknown is success. The reply comes when its processes and cgroups are gone (EBUSY: they would not). */
+	MESSAGE_REMOVE = 35,
+	/* CONTAINER_ID, [LOG_DIR_FD: the directory anew] -> nothing. */
+	MESSAGE_REOPEN_LOG = 36,
+	/* -> CONTAINER* {CONTAINER_ID, PID, PHASE, STARTED_AT_NS, [EXIT_CODE, FINISHED_AT_NS, OOM_KILLED, when exited]}. */
+	MESSAGE_LIST = 37,
+	/* CONTAINER_ID, EXEC_ID, PROCESS, CGROUP_JOIN*, [STDIN_FD], [STDOUT_FD], [STDERR_FD], [LAUNCH_FLAGS] -> PID, [fd 0: the terminal's
+	 * master when PROCESS has TTY, non-blocking]. Missing stdio is /dev/null; with TTY the three are not allowed. The reply comes after the exec succeeded;
+	 * status != 0 with stage "exec": it failed, nothing runs, no EXEC_EXITED follows. */
+	MESSAGE_EXEC = 38,
+	/* EXEC_ID -> nothing. SIGKILL to the exec's process tree. Idempotent; EXEC_EXITED still follows. */
+	MESSAGE_EXEC_KILL = 39,
+	/* CONTAINER_ID or EXEC_ID, COLUMNS, ROWS -> nothing. ENOTTY without a terminal. */
+	MESSAGE_RESIZE = 40,
+	/* -> nothing. Kills every container, removes cgroups, socket and run directory of the pod; the monitor ends after the reply.
+	 * EBUSY: something would not die; what is left stays and DESTROY may be repeated. */
+	MESSAGE_DESTROY = 41,
+	/* Reserved for attach: CONTAINER_ID, [STDOUT_FD], [STDERR_FD] -> [fd 0: stdin or terminal]. */
+	MESSAGE_ATTACH = 42,
+
+	/* SANDBOX_ID. Comes after the launcher killed what was left of the pod and wrote the exit records. */
+	MESSAGE_EVENT_MONITOR_LOST = 64,
+	/* CONTAINER_ID, EXIT_CODE, FINISHED_AT_NS, OOM_KILLED. The exit record is written before. */
+	MESSAGE_EVENT_EXITED = 65,
+	/* EXEC_ID, CONTAINER_ID, EXIT_CODE. Sent to the connection that asked for the exec. */
+	MESSAGE_EVENT_EXEC_EXITED = 66,
+
+	/* Launcher to monitor, on a connection of its own: from now on I am your launcher. -> nothing; a KEEP for each container follows. */
+	MESSAGE_ADOPT = 96,
+	/* Monitor to launcher, no reply: CONTAINER_ID, PID, CGROUP_JOIN*: those to kill in, PIDFD_FD, LOG_PIPE_FD*: read ends to hold. */
+	MESSAGE_KEEP = 97,
+	/* Monitor to launcher, no reply: CONTAINER_ID. It ended, or was never started and is gone: nothing to hold any more. */
+	MESSAGE_DROP = 98,
+};
+
+/*
+ * Tags have one meaning and one type everywhere. The comment gives type and, for groups, the contents.
+ */
+enum tag {
+	/* string: words such as "mount proc", "exec", "cgroup write" */
+	TAG_ERROR_STAGE = 1,
+	/* string */
+	TAG_ERROR_PATH = 2,
+	/* u32: the tag that the reader does not know */
+	TAG_ERROR_TAG = 3,
+	/* u32: the lowest protocol version that the sender speaks */
+	TAG_MIN_VERSION = 4,
+	/* u32: ROLE_* of the sender */
+	TAG_ROLE = 5,
+	/* u32: in the PID namespace of the launcher, which is the host's */
+	TAG_PID = 6,
+	/* string */
+	TAG_SANDBOX_ID = 7,
+	/* string */
+	TAG_CONTAINER_ID = 8,
+	/* string */
+	TAG_EXEC_ID = 9,
+
+	/* group, list: SANDBOX_ID, PID */
+	TAG_MONITOR = 16,
+	/* group, list: see LIST */
+	TAG_CONTAINER = 17,
+	/* u32: PHASE_* */
+	TAG_PHASE = 18,
+	/* u64: nanoseconds since 1970; 0 before start */
+	TAG_STARTED_AT_NS = 19,
+	/* u64: nanoseconds since 1970 */
+	TAG_FINISHED_AT_NS = 20,
+	/* u32: 0-255; 128 + n after signal n */
+	TAG_EXIT_CODE = 21,
+	/* bool */
+	TAG_OOM_KILLED = 22,
+	/* u32 */
+	TAG_SIGNO = 23,
+	/* bool: every process of the container, not only its main one */
+	TAG_ALL = 24,
+	/* u32, at most 65535 */
+	TAG_COLUMNS = 25,
+	/* u32, at most 65535 */
+	TAG_ROWS = 26,
+
+	/* u32: POD_NAMESPACE_* bits, set: a new one for the pod */
+	TAG_NAMESPACES = 32,
+	/* string, at most 64 bytes */
+	TAG_HOSTNAME = 33,
+	/* group, list: NAME ("net.ipv4.ip_forward"), VALUE */
+	TAG_SYSCTL = 34,
+	/* u64 */
+	TAG_SHM_SIZE_BYTES = 35,
+	/* string */
+	TAG_NAME = 36,
+	/* string */
+	TAG_VALUE = 37,
+
+	/* group: CGROUP_DIR*, CGROUP_WRITE*, CGROUP_JOIN* */
+	TAG_CGROUP = 48,
+	/* string, list: absolute directory, parents first */
+	TAG_CGROUP_DIR = 49,
+	/* group, list: PATH, VALUE, [REQUIRED] */
+	TAG_CGROUP_WRITE = 50,
+	/* string, list: absolute directory */
+	TAG_CGROUP_JOIN = 51,
+	/* string: absolute, or inside a rootfs */
+	TAG_PATH = 52,
+	/* bool */
+	TAG_REQUIRED = 53,
+
+	/* u32: PID_NAMESPACE_* */
+	TAG_PID_NAMESPACE = 64,
+	/* u32: with PID_NAMESPACE_TARGET */
+	TAG_TARGET_PID = 65,
+	/* u32: CGROUP_NAMESPACE_* */
+	TAG_CGROUP_NAMESPACE = 66,
+	/* group: LOWER_DIR*, UPPER_DIR, WORK_DIR, [READONLY], [PROPAGATION] */
+	TAG_ROOTFS = 67,
+	/* string, list: topmost first */
+	TAG_LOWER_DIR = 68,
+	/* string */
+	TAG_UPPER_DIR = 69,
+	/* string */
+	TAG_WORK_DIR = 70,
+	/* bool */
+	TAG_READONLY = 71,
+	/* u32: PROPAGATION_* */
+	TAG_PROPAGATION = 72,
+	/* string, list: inside the rootfs */
+	TAG_MASKED_PATH = 73,
+	/* string, list: inside the rootfs */
+	TAG_READONLY_PATH = 74,
+	/* string, list: inside the rootfs */
+	TAG_VOLUME_DIR = 75,
+	/* group, list: PATH (of the link), TARGET (its text) */
+	TAG_SYMLINK = 76,
+	/* string */
+	TAG_TARGET = 77,
+	/* u32: STDIN_* */
+	TAG_STDIN = 78,
+	/* group: LOG_DIR_FD, NAME (of the file in it), [MAX_LINE_BYTES] */
+	TAG_LOG = 79,
+	/* u32 fd index: O_PATH or read, of the directory */
+	TAG_LOG_DIR_FD = 80,
+	/* u32: 0 = 16384 */
+	TAG_MAX_LINE_BYTES = 81,
+	/* u32: LAUNCH_FLAG_* */
+	TAG_LAUNCH_FLAGS = 82,
+
+	/* group, list, in order: MOUNT_KIND, TARGET (path inside the rootfs), and by kind
+	 *   FILESYSTEM: FSTYPE, [MOUNT_FLAGS], [MOUNT_DATA]
+	 *   BIND: MOUNT_FD, [READONLY], [RECURSIVE_READONLY], [NOEXEC], [NOSUID], [NODEV], [PROPAGATION]
+	 *         (recursive or not was decided by whoever cloned the mount)
+	 *   SHM: nothing more
+	 *   CGROUP: [READONLY], HIERARCHY* */
+	TAG_MOUNT = 96,
+	/* u32: MOUNT_KIND_* */
+	TAG_MOUNT_KIND = 97,
+	/* string */
+	TAG_FSTYPE = 98,
+	/* u32: MS_* bits of mount(2); RDONLY NOSUID NODEV NOEXEC NOATIME NODIRATIME RELATIME STRICTATIME count */
+	TAG_MOUNT_FLAGS = 99,
+	/* string: comma-separated options */
+	TAG_MOUNT_DATA = 100,
+	/* u32 fd index: a detached mount, open_tree(OPEN_TREE_CLONE) */
+	TAG_MOUNT_FD = 101,
+	/* bool */
+	TAG_RECURSIVE_READONLY = 102,
+	/* bool */
+	TAG_NOEXEC = 103,
+	/* bool */
+	TAG_NOSUID = 104,
+	/* bool */
+	TAG_NODEV = 105,
+	/* group, list: NAME ('' allowed), FSTYPE, MOUNT_DATA */
+	TAG_HIERARCHY = 106,
+
+	/* group, list: PATH, DEVICE_TYPE, MAJOR, MINOR, MODE, [UID], [GID] */
+	TAG_DEVICE = 112,
+	/* u32: the character 'c', 'b' or 'p' */
+	TAG_DEVICE_TYPE = 113,
+	/* u32 */
+	TAG_MAJOR = 114,
+	/* u32 */
+	TAG_MINOR = 115,
+	/* u32: permission bits */
+	TAG_MODE = 116,
+	/* u32 */
+	TAG_UID = 117,
+	/* u32 */
+	TAG_GID = 118,
+	/* u32, list */
+	TAG_SUPPLEMENTAL_GID = 119,
+
+	/* group: ARG*, ENV*, CWD, [USER], CAPABILITIES, [NO_NEW_PRIVILEGES], RLIMIT*, [OOM_SCORE_ADJ], [SECCOMP], [TTY] */
+	TAG_PROCESS = 128,
+	/* string, list, at least one */
+	TAG_ARG = 129,
+	/* string (any bytes but NUL), list: KEY=value */
+	TAG_ENV = 130,
+	/* string */
+	TAG_CWD = 131,
+	/* group: [USER_SPEC], [UID], [GID], SUPPLEMENTAL_GID*, [GROUPS_POLICY] */
+	TAG_USER = 132,
+	/* string: as in the image's USER; missing or empty = root. Ignored with UID. */
+	TAG_USER_SPEC = 133,
+	/* u32: GROUPS_POLICY_* */
+	TAG_GROUPS_POLICY = 134,
+	/* group: [BOUNDING], [EFFECTIVE], [PERMITTED], [INHERITABLE], [AMBIENT] */
+	TAG_CAPABILITIES = 135,
+	/* u64: bit n = capability n */
+	TAG_BOUNDING = 136,
+	/* u64 */
+	TAG_EFFECTIVE = 137,
+	/* u64 */
+	TAG_PERMITTED = 138,
+	/* u64 */
+	TAG_INHERITABLE = 139,
+	/* u64 */
+	TAG_AMBIENT = 140,
+	/* bool */
+	TAG_NO_NEW_PRIVILEGES = 141,
+	/* group, list: RESOURCE, SOFT, HARD */
+	TAG_RLIMIT = 142,
+	/* u32: RLIMIT_* of the kernel */
+	TAG_RESOURCE = 143,
+	/* u64: 2^64-1 = unlimited */
+	TAG_SOFT = 144,
+	/* u64 */
+	TAG_HARD = 145,
+	/* u32 holding an i32, -1000..1000; missing: inherited */
+	TAG_OOM_SCORE_ADJ = 146,
+	/* bytes: struct sock_filter[], at most 4096 of them */
+	TAG_SECCOMP = 147,
+	/* bool */
+	TAG_TTY = 148,
+
+	/* u32 fd index */
+	TAG_STDIN_FD = 160,
+	/* u32 fd index */
+	TAG_STDOUT_FD = 161,
+	/* u32 fd index */
+	TAG_STDERR_FD = 162,
+	/* u32 fd index */
+	TAG_PIDFD_FD = 163,
+	/* u32 fd index, list */
+	TAG_LOG_PIPE_FD = 164,
+};
+
+enum role {
+	ROLE_DAEMON = 1,
+	ROLE_LAUNCHER = 2,
+	ROLE_MONITOR = 3,
+};
+
+enum phase {
+	PHASE_CREATED = 1,
+	PHASE_RUNNING = 2,
+	PHASE_EXITED = 3,
+};
+
+enum pod_namespace {
+	POD_NAMESPACE_NETWORK = 1,
+	POD_NAMESPACE_IPC = 2,
+	POD_NAMESPACE_UTS = 4,
+	POD_NAMESPACE_PID = 8,
+};
+
+enum pid_namespace {
+	PID_NAMESPACE_NEW = 0,
+	PID_NAMESPACE_POD = 1,
+	PID_NAMESPACE_HOST = 2,
+	PID_NAMESPACE_TARGET = 3,
+};
+
+enum cgroup_namespace {
+	CGROUP_NAMESPACE_NEW = 0,
+	CGROUP_NAMESPACE_HOST = 1,
+};
+
+enum propagation {
+	PROPAGATION_PRIVATE = 0,
+	PROPAGATION_SLAVE = 1,
+	PROPAGATION_SHARED = 2,
+};
+
+enum mount_kind {
+	MOUNT_KIND_FILESYSTEM = 1,
+	MOUNT_KIND_BIND = 2,
+	MOUNT_KIND_SHM = 3,
+	MOUNT_KIND_CGROUP = 4,
+};
+
+enum stdin_kind {
+	STDIN_NULL = 0,
+	/* The monitor keeps the write end. */
+	STDIN_PIPE = 1,
+};
+
+enum groups_policy {
+	GROUPS_POLICY_MERGE = 0,
+	GROUPS_POLICY_STRICT = 1,
+};
+
+enum launch_flag {
+	/* The seccomp program lets the init's own last steps pass (recvmsg, sendmsg, capset, execve, exit_group): load it before the
+	 * init parks, which takes its cost out of START. Else it is loaded after the release, right before the exec. */
+	LAUNCH_FLAG_SECCOMP_BEFORE_PARK = 1,
+};
+
+/*
+ * Exit records: <run dir>/pods/<sandbox id>/exits/<container id>, written whole by rename, one line:
+ *   "1 <exit code> <finished at ns> <oom killed 0|1> <started at ns> <pid>\n"
+ * The first number is the format; a reader takes later ones as long as the fields that it knows keep their place.
+ */
+enum exit_record {
+	EXIT_RECORD_FORMAT = 1,
+};
+
+#endif
