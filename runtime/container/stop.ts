@@ -1,0 +1,27 @@
+import {NotFoundError, TimedOutError, throwIfCancelled} from '../../base/errors.js';
+import type {Runtime} from '../runtime.js';
+import {killContainer, waitForExit} from './kill.js';
+
+/**
+ * Sends the stop signal, waits at most `timeoutMs`, then kills all that is left. Idempotent: unknown or not running is success.
+ * Holds no lock while it waits. When the client goes away the signal has been sent, and nothing more is done.
+ *
+ * @throws {TimedOutError} not even SIGKILL ended it. {CancelledError} the client went away.
+ */
+export async function stopContainer(runtime: Runtime, idOrPrefix: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+	let id: string;
+	try {
+		({id} = runtime.state.findContainer(idOrPrefix));
+	} catch (error) {
+		if (error instanceof NotFoundError) return;
+		throw error;
+	}
+	const container = runtime.state.container(id);
+	if (container === null || container.state.phase !== 'running') return;
+	if (timeoutMs > 0) {
+		await runtime.monitors.get(container.sandboxId).signal(id, container.stopSignal, false);
+		if (await waitForExit(runtime, id, timeoutMs, signal)) return;
+		throwIfCancelled(signal, 'StopContainer');
+	}
+	if (!(await killContainer(runtime, id))) throw new TimedOutError(`container "${id}" did not end after SIGKILL`, {id});
+}

@@ -1,0 +1,87 @@
+import {AlreadyExistsError, CancelledError, InvalidArgumentError, UnavailableError, throwIfCancelled} from '../../base/errors.js';
+import {Rollback} from '../../base/rollback.js';
+import type {PodSandboxConfig__Output} from '../../proto/cri.js';
+import type {Runtime} from '../runtime.js';
+import {toMonitorRequest, validateSandboxConfig} from '../spec/sandbox-config.js';
+import {sandboxName} from '../state/store.js';
+import {toSandboxRecord} from './create-record.js';
+import {writeEarlyFiles, writeHosts} from './files.js';
+import type {SandboxRecord} from './record.js';
+import {addUndoSteps, netnsPath} from './undo.js';
+
+/**
+ * Makes a pod sandbox: monitor and namespaces, cgroup, network, files. A second call of the same metadata joins the one in flight,
+ * or gets the id of the ready sandbox that an earlier one made.
+ *
+ * @returns the sandbox's id.
+ * @throws {InvalidArgumentError} config; {AlreadyExistsError} a stopped sandbox has the name; {UnavailableError} no pod network;
+ *   whatever a step throws, after the steps before it are undone.
+ */
+export async function runSandbox(runtime: Runtime, config: PodSandboxConfig__Output, runtimeHandler: string, signal: AbortSignal): Promise<string> {
+	validateSandboxConfig(config);
+	assertHandler(runtimeHandler);
+	const wanted = toSandboxRecord(runtime, config, runtimeHandler);
+	const name = sandboxName(wanted.metadata);
+	return await runtime.creations.run(`sandbox ${name}`, signal, async joined => {
+		const existing = runtime.state.sandboxByName(name);
+		if (existing?.state.phase === 'ready') return existing.id;
+		if (existing !== null) throw new AlreadyExistsError(`pod sandbox "${existing.id}" (${existing.state.phase}) has this metadata already: remove it, or raise attempt`, {id: existing.id});
+		await create(runtime, wanted, joined);
+		return wanted.id;
+	});
+}
+
+async function create(runtime: Runtime, intent: SandboxRecord, signal: AbortSignal): Promise<void> {
+	const rollback = new Rollback();
+	try {
+		assertNetworkReady(runtime, intent);
+		addUndoSteps(rollback, runtime, intent);
+		await runtime.state.put(intent);
+		const [ips] = await bothSettled(makeNetworkedMonitor(runtime, intent, signal), writeEarlyFiles(intent));
+		throwIfCancelled(signal, 'RunPodSandbox');
+		const ready: SandboxRecord = {...intent, ips, state: {phase: 'ready'}};
+		await writeHosts(ready);
+		await runtime.locks.run(intent.id, () => runtime.state.put(ready));
+		rollback.commit();
+	} catch (error) {
+		await undo(runtime, intent, rollback);
+		throw signal.aborted ? new CancelledError('RunPodSandbox cancelled by the client', {}, {cause: error}) : error;
+	}
+	const atNs = runtime.clock.nowNs();
+	runtime.events.publish({containerId: intent.id, sandboxId: intent.id, kind: 'created', atNs: intent.createdAtNs});
+	runtime.events.publish({containerId: intent.id, sandboxId: intent.id, kind: 'started', atNs});
+}
+
+/** @returns the pod's addresses; none on the host's network. */
+async function makeNetworkedMonitor(runtime: Runtime, intent: SandboxRecord, signal: AbortSignal): Promise<readonly string[]> {
+	const monitor = await runtime.launcher.createMonitor(toMonitorRequest(intent, runtime.cgroups));
+	runtime.monitors.add(monitor);
+	if (intent.attachment === null) return [];
+	await runtime.kernel.pinNetworkNamespace(monitor.pid, netnsPath(runtime, intent.id));
+	throwIfCancelled(signal, 'RunPodSandbox');
+	return (await runtime.cni.attach(intent.attachment, signal)).ips;
+}
+
+/** What cannot be undone now stays as a sandbox that is stopping, so that StopPodSandbox and recovery go on with it. */
+async function undo(runtime: Runtime, intent: SandboxRecord, rollback: Rollback): Promise<void> {
+	const failed = await rollback.undo();
+	if (failed.length === 0) return;
+	runtime.log.error({sandboxId: intent.id, errors: failed.map(error => error.message)}, 'failed RunPodSandbox not wholly undone; the sandbox is kept as not ready');
+	await runtime.state.put({...intent, state: {phase: 'stopping'}});
+}
+
+/** Both, even when one fails: an undo must not run while a step still makes something. */
+async function bothSettled<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+	await Promise.allSettled([a, b]);
+	return await Promise.all([a, b]);
+}
+
+function assertNetworkReady(runtime: Runtime, intent: SandboxRecord): void {
+	if (intent.attachment === null) return;
+	const {ready, message} = runtime.cni.status();
+	if (!ready) throw new UnavailableError(`pod network is not ready: ${message}`);
+}
+
+function assertHandler(runtimeHandler: string): void {
+	if (runtimeHandler !== '') throw new InvalidArgumentError(`runtime_handler "${runtimeHandler}" is not configured; configured: "" (native)`, {field: 'runtime_handler'});
+}

@@ -1,0 +1,132 @@
+import type {Monitor, MonitorContainer} from '../../native/native.js';
+import {Rollback} from '../../base/rollback.js';
+import {lostExit, putExited, recordExit} from '../container/exit.js';
+import type {ContainerRecord} from '../container/record.js';
+import {undoCreate} from '../container/undo.js';
+import type {Runtime} from '../runtime.js';
+import type {SandboxRecord} from '../sandbox/record.js';
+import {stopLocked} from '../sandbox/stop.js';
+import {addUndoSteps} from '../sandbox/undo.js';
+
+/** Monitors asked at once. Each answers from memory; this only bounds the sockets that are being opened. */
+const CONCURRENCY = 32;
+
+/**
+ * Brings the journal's records and the machine together after a start: what was being made is undone, what runs is found again,
+ * what ended meanwhile is recorded. Where they differ the monitor's word wins. One sandbox that cannot be recovered harms no other.
+ */
+export async function recover(runtime: Runtime): Promise<void> {
+	const alive = new Set(await runtime.launcher.listMonitors());
+	const sandboxes = [...runtime.state.sandboxes()];
+	const known = new Set(sandboxes.map(({id}) => id));
+	await eachOf(sandboxes, async record => {
+		try {
+			await recoverSandbox(runtime, record, alive.has(record.id));
+		} catch (error) {
+			runtime.log.error({sandboxId: record.id, err: error}, 'pod sandbox not recovered; StopPodSandbox or RemovePodSandbox tries again');
+		}
+	});
+	await eachOf([...alive].filter(id => !known.has(id)), id => destroyStray(runtime, id));
+	await removeStraySnapshots(runtime);
+}
+
+/** A pod's monitor died, now or while no daemon ran. Its processes were killed by the launcher; the pod is over. */
+export async function recordMonitorLost(runtime: Runtime, sandboxId: string): Promise<void> {
+	runtime.monitors.delete(sandboxId);
+	await runtime.locks.run(sandboxId, async () => {
+		const record = runtime.state.sandbox(sandboxId);
+		if (record === null || record.state.phase === 'notReady' || record.state.phase === 'creating') return;
+		await endSandbox(runtime, record, 'MonitorLost', 'the pod\'s monitor died');
+	});
+}
+
+async function recoverSandbox(runtime: Runtime, record: SandboxRecord, monitorAlive: boolean): Promise<void> {
+	await runtime.locks.run(record.id, async () => {
+		if (record.state.phase === 'creating') return await undoSandbox(runtime, record);
+		if (record.state.phase === 'notReady') {
+			// A remove that was cut short may have left half-made containers.
+			for (const container of creatingOf(runtime, record.id)) await undoCreate(runtime, container);
+			return;
+		}
+		const monitor = monitorAlive && record.bootId === runtime.options.bootId ? await runtime.monitors.reconnect(runtime.launcher, record.id) : null;
+		if (monitor === null) return await endSandbox(runtime, record, 'MonitorLost', record.bootId === runtime.options.bootId ? 'the pod\'s monitor died' : 'the node was restarted');
+		await compareContainers(runtime, monitor, record.id);
+		if (record.state.phase === 'stopping') await stopLocked(runtime, record, 'Stopped');
+	});
+}
+
+async function compareContainers(runtime: Runtime, monitor: Monitor, sandboxId: string): Promise<void> {
+	const told = new Map((await monitor.list()).map(container => [container.containerId, container]));
+	for (const container of creatingOf(runtime, sandboxId)) {
+		await undoCreate(runtime, container);
+		told.delete(container.id);
+	}
+	for (const record of runtime.state.containersOf(sandboxId)) {
+		await compareContainer(runtime, record, told.get(record.id) ?? null);
+		told.delete(record.id);
+	}
+	// Removed from the journal, but the daemon died before it could tell the monitor.
+	for (const stray of told.keys()) await monitor.removeContainer(stray);
+}
+
+async function compareContainer(runtime: Runtime, record: ContainerRecord, told: MonitorContainer | null): Promise<void> {
+	if (record.state.phase === 'exited') return;
+	if (told === null) {
+		const finishedAtNs = runtime.clock.nowNs();
+		await runtime.locks.run(record.id, () => putExited(runtime, record, lostExit(record.state, finishedAtNs, 'the monitor does not know it')));
+		return;
+	}
+	if (record.state.phase === 'created' && told.startedAtNs > 0n) {
+		// The daemon died between the release and the journal.
+		await runtime.locks.run(record.id, () => runtime.state.put({...record, state: {phase: 'running', startedAtNs: told.startedAtNs}}));
+	}
+	if (told.exit !== null) await recordExit(runtime, record.id, told.exit);
+}
+
+/** Under the sandbox's lock: the processes are gone; records, network and files follow. */
+async function endSandbox(runtime: Runtime, record: SandboxRecord, reason: string, message: string): Promise<void> {
+	for (const container of runtime.state.containersOf(record.id)) {
+		if (container.state.phase === 'creating') await undoCreate(runtime, container);
+		else if (container.state.phase !== 'exited') {
+			const finishedAtNs = runtime.clock.nowNs();
+			await runtime.locks.run(container.id, () => putExited(runtime, container, lostExit(container.state, finishedAtNs, message)));
+		}
+	}
+	await stopLocked(runtime, record, reason);
+}
+
+async function undoSandbox(runtime: Runtime, record: SandboxRecord): Promise<void> {
+	const rollback = new Rollback();
+	addUndoSteps(rollback, runtime, record);
+	const failed = await rollback.undo();
+	if (failed.length > 0) {
+		runtime.log.error({sandboxId: record.id, errors: failed.map(error => error.message)}, 'unfinished RunPodSandbox not wholly undone');
+		await runtime.state.put({...record, state: {phase: 'stopping'}});
+	}
+}
+
+/** A monitor that the journal does not know: its sandbox's removal was journalled, its end was not reached. */
+async function destroyStray(runtime: Runtime, sandboxId: string): Promise<void> {
+	runtime.log.warn({sandboxId}, 'monitor without a record: its pod is ended');
+	try {
+		await (await runtime.launcher.findMonitor(sandboxId))?.destroy();
+	} catch (error) {
+		runtime.log.error({sandboxId, err: error}, 'stray monitor not ended');
+	}
+}
+
+async function removeStraySnapshots(runtime: Runtime): Promise<void> {
+	for (const key of runtime.images.snapshotKeys()) if (runtime.state.container(key) === null) await runtime.images.removeSnapshot(key);
+}
+
+function creatingOf(runtime: Runtime, sandboxId: string): readonly ContainerRecord[] {
+	return runtime.state.containersOf(sandboxId).filter(({state}) => state.phase === 'creating');
+}
+
+async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+	const queue = items.values();
+	const worker = async (): Promise<void> => {
+		for (const item of queue) await work(item);
+	};
+	await Promise.all(Array.from({length: CONCURRENCY}, worker));
+}
