@@ -92,7 +92,7 @@ export class Journal {
 		const line = toLine(entry);
 		return new Promise((done, failed) => {
 			this.#pending.push({line, done, failed});
-			this.#writing ??= this.#drain().finally(() => (this.#writing = null));
+			this.#writing ??= this.#drain();
 		});
 	}
 
@@ -117,6 +117,8 @@ export class Journal {
 			for (const {done} of batch) done();
 			if (this.#bytes > this.#compactAtBytes) await this.#compact();
 		}
+		// In the same turn as the look at #pending: an append in between would wait for ever.
+		this.#writing = null;
 		this.#syncSoon();
 	}
 
