@@ -1,0 +1,48 @@
+import {join} from 'node:path';
+import type {CgroupPlan, CgroupWrite} from '../../native/native.js';
+import type {ResourceFacts} from '../sandbox/record.js';
+import type {DeviceRules} from './device-rules.js';
+import {absoluteDirs, type CgroupHierarchies} from './hierarchies.js';
+import {toV1DeviceWrites, toV1Writes} from './v1/writes.js';
+import {ancestors, toSubtreeWrites, toV2Writes} from './v2/writes.js';
+
+export {toResourceFacts} from './resources.js';
+
+/**
+ * A container's cgroup: its directory in every hierarchy, its limits, and where its processes go. The pod's cgroup is there already.
+ *
+ * @throws {InvalidArgumentError} a limit out of range, or one that this machine's cgroups cannot set.
+ */
+export function toContainerCgroupPlan(hierarchies: CgroupHierarchies, cgroupPath: string, resources: ResourceFacts, devices: DeviceRules): CgroupPlan {
+	const dirs = absoluteDirs(hierarchies, cgroupPath);
+	return {
+		dirs,
+		writes: [...toWrites(hierarchies, cgroupPath, resources), ...toV1DeviceWrites(hierarchies, cgroupPath, devices)],
+		join: dirs,
+	};
+}
+
+/**
+ * A pod's cgroup with its ancestors. `resources` null: the limits are the kubelet's to set.
+ *
+ * @throws {InvalidArgumentError} as for a container.
+ */
+export function toSandboxCgroupPlan(hierarchies: CgroupHierarchies, cgroupPath: string, resources: ResourceFacts | null): CgroupPlan {
+	const paths = [...ancestors(cgroupPath).slice(1), ...(cgroupPath === '/' ? [] : [cgroupPath])];
+	const writes = resources === null ? toSubtree(hierarchies, cgroupPath) : toWrites(hierarchies, cgroupPath, resources);
+	return {dirs: paths.flatMap(path => absoluteDirs(hierarchies, path)), writes, join: []};
+}
+
+function toWrites(hierarchies: CgroupHierarchies, cgroupPath: string, resources: ResourceFacts): CgroupWrite[] {
+	if (hierarchies.mode !== 'v2' || hierarchies.unified === null) return toV1Writes(hierarchies, cgroupPath, resources);
+	return [...toSubtree(hierarchies, cgroupPath), ...toV2Writes(hierarchies.unified.mountpoint, cgroupPath, resources)];
+}
+
+function toSubtree(hierarchies: CgroupHierarchies, cgroupPath: string): CgroupWrite[] {
+	return hierarchies.mode === 'v2' && hierarchies.unified !== null ? toSubtreeWrites(hierarchies.unified.mountpoint, cgroupPath) : [];
+}
+
+/** The hierarchy's own files of a cgroup, for who reads or changes them later. */
+export function unifiedDir(hierarchies: CgroupHierarchies, cgroupPath: string): string | null {
+	return hierarchies.unified === null ? null : join(hierarchies.unified.mountpoint, cgroupPath);
+}

@@ -1,0 +1,114 @@
+import {lstat, readdir, realpath} from 'node:fs/promises';
+import {join} from 'node:path';
+import type {BigIntStats} from 'node:fs';
+import {InvalidArgumentError} from '../../base/errors.js';
+import type {DeviceSpec} from '../../native/native.js';
+import type {ContainerConfig__Output, Device__Output} from '../../proto/cri.js';
+import {DEFAULT_DEVICE_RULES, type DeviceRule, type DeviceRules} from '../cgroup/device-rules.js';
+
+/** Device nodes of a container and what its devices cgroup lets through. */
+export interface Devices {
+	readonly specs: readonly DeviceSpec[];
+	readonly rules: DeviceRules;
+}
+
+const node = (path: string, major: number, minor: number): DeviceSpec => ({path, type: 'c', major, minor, mode: 0o666, uid: 0, gid: 0});
+/** runtime-spec config-linux.md, "Default Devices"; console and ptmx come with the terminal and devpts. */
+export const DEFAULT_DEVICES: readonly DeviceSpec[] = [
+	node('/dev/null', 1, 3), node('/dev/zero', 1, 5), node('/dev/full', 1, 7), node('/dev/random', 1, 8), node('/dev/urandom', 1, 9), node('/dev/tty', 5, 0),
+];
+
+/** The same section's links. */
+export const DEFAULT_SYMLINKS: readonly (readonly [string, string])[] = [
+	['/dev/fd', '/proc/self/fd'], ['/dev/stdin', '/proc/self/fd/0'], ['/dev/stdout', '/proc/self/fd/1'], ['/dev/stderr', '/proc/self/fd/2'], ['/dev/ptmx', 'pts/ptmx'],
+];
+
+/** Below the host's /dev: filesystems of their own, and the console, which a container has its own of. */
+const NOT_HOST_DEVICES = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', 'ptmx', 'hugepages']);
+
+/**
+ * Reads the host's device nodes that the config names; of a directory all below it; all of the host's when privileged.
+ *
+ * @throws {InvalidArgumentError} a host path that is missing, or is no device and no directory.
+ */
+export async function findDevices(config: ContainerConfig__Output): Promise<Devices> {
+	const privileged = config.linux?.security_context?.privileged ?? false;
+	const asked = (await Promise.all(config.devices.map(findAsked))).flat();
+	const hosts = privileged ? await walk('/dev', '/dev') : [];
+	// Later ones win: what the config asks for over the host's own over the defaults.
+	const specs = new Map([...DEFAULT_DEVICES, ...hosts, ...asked.map(({spec}) => spec)].map(spec => [spec.path, spec]));
+	return {specs: [...specs.values()], rules: privileged ? 'all' : [...DEFAULT_DEVICE_RULES, ...asked.flatMap(toRule)]};
+}
+
+/** @throws {InvalidArgumentError} paths that are not absolute, permissions other than r, w, m. */
+export function assertDevices(devices: readonly Device__Output[]): void {
+	for (const [index, {container_path, host_path, permissions}] of devices.entries()) {
+		const field = `devices[${index}]`;
+		if (!isAbsolute(host_path)) throw new InvalidArgumentError(`${field}.host_path "${host_path}" is not an absolute path`, {field});
+		if (container_path !== '' && !isAbsolute(container_path)) throw new InvalidArgumentError(`${field}.container_path "${container_path}" is not an absolute path`, {field});
+		if (!/^[rwm]{0,3}$/.test(permissions) || new Set(permissions).size !== permissions.length)
+			throw new InvalidArgumentError(`${field}.permissions "${permissions}" is not made of r, w and m`, {field});
+	}
+}
+
+/** A container path without ".." that could be the rootfs's own parent. */
+function isAbsolute(path: string): boolean {
+	return path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
+}
+
+interface Asked {readonly spec: DeviceSpec; readonly access: string}
+
+async function findAsked({host_path, container_path, permissions}: Device__Output, index: number): Promise<Asked[]> {
+	const field = `devices[${index}].host_path`;
+	const target = container_path === '' ? host_path : join('/', container_path);
+	let path: string;
+	let stats: BigIntStats;
+	try {
+		path = await realpath(host_path);
+		stats = await lstat(path, {bigint: true});
+	} catch (cause) {
+		throw new InvalidArgumentError(`${field} "${host_path}" cannot be read: ${(cause as Error).message}`, {field}, {cause});
+	}
+	const specs = stats.isDirectory() ? await walk(path, target) : [toSpec(stats, target)].filter(spec => spec !== null);
+	if (specs.length === 0) throw new InvalidArgumentError(`${field} "${host_path}" is no device and holds none`, {field});
+	return specs.map(spec => ({spec, access: permissions === '' ? 'rwm' : permissions}));
+}
+
+async function walk(dir: string, target: string): Promise<DeviceSpec[]> {
+	const entries = await readdir(dir, {withFileTypes: true});
+	const found = await Promise.all(
+		entries.map(async entry => {
+			if (NOT_HOST_DEVICES.has(entry.name)) return [];
+			if (entry.isDirectory()) return await walk(join(dir, entry.name), join(target, entry.name));
+			if (!entry.isCharacterDevice() && !entry.isBlockDevice()) return [];
+			return await findNode(join(dir, entry.name), join(target, entry.name));
+		}),
+	);
+	return found.flat();
+}
+
+/** Devices come and go: one that is gone by now is passed over. */
+async function findNode(path: string, target: string): Promise<DeviceSpec[]> {
+	try {
+		const spec = toSpec(await lstat(path, {bigint: true}), target);
+		return spec === null ? [] : [spec];
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+		throw error;
+	}
+}
+
+function toSpec(stats: BigIntStats, path: string): DeviceSpec | null {
+	const type = stats.isCharacterDevice() ? 'c' : stats.isBlockDevice() ? 'b' : stats.isFIFO() ? 'p' : null;
+	if (type === null) return null;
+	return {path, type, ...toMajorMinor(stats.rdev), mode: Number(stats.mode & 0o777n), uid: Number(stats.uid), gid: Number(stats.gid)};
+}
+
+/** Of a dev_t as glibc packs it (makedev(3)). */
+export function toMajorMinor(rdev: bigint): {readonly major: number; readonly minor: number} {
+	return {major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)), minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n))};
+}
+
+function toRule({spec, access}: Asked): DeviceRule[] {
+	return spec.type === 'p' ? [] : [{type: spec.type, major: spec.major, minor: spec.minor, access}];
+}

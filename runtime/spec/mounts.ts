@@ -1,0 +1,124 @@
+import {join, normalize} from 'node:path';
+import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
+import type {MountSpec} from '../../native/native.js';
+import {MountPropagation, type ContainerConfig__Output, type Mount__Output} from '../../proto/cri.js';
+import {mountSpecs, type CgroupHierarchies} from '../cgroup/hierarchies.js';
+import type {SandboxRecord} from '../sandbox/record.js';
+
+/** linux/mount.h */
+const MS = {rdonly: 1, nosuid: 2, nodev: 4, noexec: 8, strictatime: 1 << 24} as const;
+
+const PROPAGATIONS = {
+	[MountPropagation.PROPAGATION_PRIVATE]: 'private',
+	[MountPropagation.PROPAGATION_HOST_TO_CONTAINER]: 'slave',
+	[MountPropagation.PROPAGATION_BIDIRECTIONAL]: 'shared',
+} as const;
+const OPTIONS = new Set(['noexec', 'nodev', 'nosuid']);
+
+/** Everything that is mounted into a container: the standard filesystems, the pod's files, what the config asks for; parents before children. */
+export function toMounts(config: ContainerConfig__Output, sandbox: SandboxRecord, hierarchies: CgroupHierarchies): MountSpec[] {
+	const taken = new Set(config.mounts.map(({container_path}) => toTarget(container_path)));
+	const isFree = ({target}: MountSpec): boolean => !taken.has(target) && !(taken.has('/dev') && target.startsWith('/dev/'));
+	const requested = config.mounts.map(toBind);
+	// Stable, by depth: a mount on /a must not hide one on /a/b that came first.
+	const binds = [...toPodFiles(config, sandbox).filter(isFree), ...requested].toSorted((a, b) => depth(a.target) - depth(b.target));
+	return [...toStandardMounts(config, sandbox, hierarchies).filter(isFree), ...binds];
+}
+
+/** runtime-spec config-linux.md, "Default Filesystems", with the options that OCI runtimes use. Privileged: /sys and cgroups are writable. */
+function toStandardMounts(config: ContainerConfig__Output, sandbox: SandboxRecord, hierarchies: CgroupHierarchies): MountSpec[] {
+	const privileged = config.linux?.security_context?.privileged ?? false;
+	const readonly = privileged ? 0 : MS.rdonly;
+	const filesystem = (fstype: string, target: string, flags: number, data = ''): MountSpec => ({kind: 'filesystem', fstype, target, flags, data});
+	const hidden = MS.nosuid | MS.noexec | MS.nodev;
+	return [
+		filesystem('proc', '/proc', hidden),
+		filesystem('tmpfs', '/dev', MS.nosuid | MS.strictatime, 'mode=755,size=65536k'),
+		filesystem('devpts', '/dev/pts', MS.nosuid | MS.noexec, 'newinstance,ptmxmode=0666,mode=0620,gid=5'),
+		filesystem('mqueue', '/dev/mqueue', hidden),
+		sandbox.namespaces.ipc === 'node' ? bind('/dev/shm', '/dev/shm', {}) : {kind: 'shm', target: '/dev/shm'},
+		filesystem('sysfs', '/sys', hidden | readonly),
+		{kind: 'cgroup', target: '/sys/fs/cgroup', readonly: !privileged, hierarchies: mountSpecs(hierarchies)},
+	];
+}
+
+/** The pod's hosts, hostname and resolv.conf; read-only where the root is. */
+function toPodFiles(config: ContainerConfig__Output, sandbox: SandboxRecord): MountSpec[] {
+	const readonly = config.linux?.security_context?.readonly_rootfs ?? false;
+	return ['hosts', 'hostname', 'resolv.conf'].map(name => bind(join(sandbox.files.dir, name), `/etc/${name}`, {readonly}));
+}
+
+type Bind = Extract<MountSpec, {kind: 'bind'}>;
+
+function bind(source: string, target: string, changes: Partial<Bind>): Bind {
+	return {kind: 'bind', source, target, recursive: true, readonly: false, recursiveReadOnly: false, noexec: false, nosuid: false, nodev: false, propagation: 'private', ...changes};
+}
+
+function toBind(mount: Mount__Output): MountSpec {
+	return bind(mount.host_path, toTarget(mount.container_path), {
+		readonly: mount.readonly,
+		recursiveReadOnly: mount.recursive_read_only,
+		noexec: mount.mount_options.includes('noexec'),
+		nosuid: mount.mount_options.includes('nosuid'),
+		nodev: mount.mount_options.includes('nodev'),
+		propagation: PROPAGATIONS[mount.propagation],
+	});
+}
+
+/** Propagation of the container's root: as far as the mounts below need it. */
+export function toRootPropagation(config: ContainerConfig__Output): 'private' | 'slave' | 'shared' {
+	const asked = new Set(config.mounts.map(({propagation}) => PROPAGATIONS[propagation]));
+	return asked.has('shared') ? 'shared' : asked.has('slave') ? 'slave' : 'private';
+}
+
+/** Host paths of the requested mounts. One that is missing is made as a directory, 0755, as other CRI runtimes do and hostPath volumes without a type rely on. */
+export function toHostPaths(config: ContainerConfig__Output): readonly string[] {
+	return config.mounts.map(({host_path}) => host_path);
+}
+
+/** The config brings its own /dev: nothing is made there. */
+export function hasOwnDev(config: ContainerConfig__Output): boolean {
+	return config.mounts.some(({container_path}) => toTarget(container_path) === '/dev');
+}
+
+/**
+ * @throws {InvalidArgumentError} naming the mount and the rule.
+ * @throws {UnimplementedError} image volumes and id mappings.
+ * @see api.proto, Mount.
+ */
+export function assertMounts(mounts: readonly Mount__Output[], privileged: boolean): void {
+	for (const [index, mount] of mounts.entries()) {
+		const field = `mounts[${index}]`;
+		const refuse = (rule: string): never => {
+			throw new InvalidArgumentError(`${field} (${mount.container_path}): ${rule}`, {field});
+		};
+		assertImplemented(field, mount);
+		if (!isAbsolute(mount.container_path) || toTarget(mount.container_path) === '/') refuse('container_path is not an absolute path below /');
+		if (!isAbsolute(mount.host_path)) refuse(`host_path "${mount.host_path}" is not an absolute path`);
+		if (PROPAGATIONS[mount.propagation] === undefined) refuse(`propagation ${String(mount.propagation)} is unknown`);
+		if (mount.recursive_read_only && !mount.readonly) refuse('recursive_read_only needs readonly');
+		if (mount.recursive_read_only && mount.propagation !== MountPropagation.PROPAGATION_PRIVATE) refuse('recursive_read_only needs private propagation');
+		if (mount.propagation === MountPropagation.PROPAGATION_BIDIRECTIONAL && !privileged) refuse('bidirectional propagation needs a privileged container');
+	}
+}
+
+function assertImplemented(field: string, mount: Mount__Output): void {
+	const {image, image_sub_path, uidMappings, gidMappings, mount_options} = mount;
+	if ((image !== null && image.image !== '') || image_sub_path !== '') throw new UnimplementedError(`${field}.image: image volumes are not implemented`, {field: `${field}.image`});
+	if (uidMappings.length + gidMappings.length > 0) throw new UnimplementedError(`${field}.uidMappings, gidMappings: id-mapped mounts are not implemented`, {field: `${field}.uidMappings`});
+	const unknown = mount_options.find(option => !OPTIONS.has(option));
+	if (unknown !== undefined) throw new UnimplementedError(`${field}.mount_options: "${unknown}" is not implemented, only noexec, nodev, nosuid`, {field: `${field}.mount_options`});
+}
+
+function isAbsolute(path: string): boolean {
+	return path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
+}
+
+function toTarget(containerPath: string): string {
+	const path = normalize(containerPath);
+	return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+}
+
+function depth(path: string): number {
+	return path.split('/').length;
+}
