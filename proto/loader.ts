@@ -1,7 +1,8 @@
 import {loadPackageDefinition, type GrpcObject} from '@grpc/grpc-js';
 import {loadSync} from '@grpc/proto-loader';
 import {fileURLToPath} from 'node:url';
-import type {ProtoGrpcType} from './gen/api.js';
+import type {ProtoGrpcType as AdminTypes} from './gen/admin.js';
+import type {ProtoGrpcType as CriTypes} from './gen/api.js';
 
 /**
  * The options every .proto of the project is loaded with; proto/generate.sh uses the same ones for the types.
@@ -10,9 +11,17 @@ import type {ProtoGrpcType} from './gen/api.js';
 export const LOADER_OPTIONS = {keepCase: true, longs: String, enums: Number, defaults: true, oneofs: true} as const;
 
 /** The CRI's two services, as @grpc/grpc-js wants them for servers and clients. Reads api.proto once, at start. */
-export function loadCri(): ProtoGrpcType['runtime']['v1'] {
-	// build/proto/loader.js → proto/api.proto
-	const path = fileURLToPath(new URL('../../proto/api.proto', import.meta.url));
-	const loaded: GrpcObject = loadPackageDefinition(loadSync(path, LOADER_OPTIONS));
-	return (loaded as unknown as ProtoGrpcType).runtime.v1;
+export function loadCri(): CriTypes['runtime']['v1'] {
+	return (load('api.proto') as unknown as CriTypes).runtime.v1;
+}
+
+/** berth's own service for its command line. */
+export function loadAdmin(): AdminTypes['berth']['admin']['v1'] {
+	return (load('admin.proto') as unknown as AdminTypes).berth.admin.v1;
+}
+
+function load(name: string): GrpcObject {
+	// build/proto/loader.js → proto/
+	const path = fileURLToPath(new URL(`../../proto/${name}`, import.meta.url));
+	return loadPackageDefinition(loadSync(path, LOADER_OPTIONS));
 }

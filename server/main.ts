@@ -1,0 +1,105 @@
+import {release} from 'node:os';
+import {mkdir, rm} from 'node:fs/promises';
+import type {Server} from '@grpc/grpc-js';
+import type {Logger} from '../base/log.js';
+import {systemClock} from '../base/clock.js';
+import {Rollback} from '../base/rollback.js';
+import {openCni} from '../cni/network.js';
+import {openImageStore} from '../image/image-store.js';
+import type {Kernel} from '../native/native.js';
+import {openNative} from '../native/open-native.js';
+import {openRuntime, readBootId} from '../runtime/open-runtime.js';
+import type {Daemon} from './call.js';
+import type {Config} from './config-schema.js';
+import {takeDaemonLock} from './daemon-lock.js';
+import {createGrpcServer, shutDown} from './grpc-server.js';
+import {assertHost} from './host.js';
+import {launcherBinaryPath, toCniOptions, toImageOptions, toRuntimeOptions} from './options.js';
+import {bindSocket} from './socket.js';
+import {openStreamingServer} from './streaming/server.js';
+import {readVersion} from './version.js';
+
+/** Calls in flight get this long when the daemon ends. systemd waits longer (berth.service, TimeoutStopSec). */
+const SHUTDOWN_GRACE_MS = 5000;
+
+/** A running daemon. */
+export interface Serving {
+	/** Ends the daemon; the pods go on. Idempotent. */
+	close(): Promise<void>;
+}
+
+/**
+ * Builds everything, in order, and serves. What was opened before a failing step is closed again.
+ *
+ * @param notifySocket $NOTIFY_SOCKET of systemd; null = none.
+ * @throws what keeps the daemon from starting, in words for the operator.
+ */
+export async function serve(config: Config, log: Logger, notifySocket: string | null): Promise<Serving> {
+	assertHost({platform: process.platform, kernelRelease: release(), effectiveUid: process.geteuid?.() ?? -1});
+	const startMs = systemClock.monotonicMs();
+	const closing = new Rollback();
+	try {
+		const daemon = await openDaemon(config, log, closing);
+		const server = createGrpcServer(daemon);
+		await bindSocket(server, config.socket);
+		closing.add('close the CRI socket', () => closeServer(server, config.socket));
+		const notify = notifier(daemon.runtime.kernel, notifySocket, log);
+		await notify('READY=1');
+		closing.add('tell systemd', () => notify('STOPPING=1'));
+		log.info({...daemon.facts, ms: Math.round(systemClock.monotonicMs() - startMs)}, 'berth serves');
+	} catch (error) {
+		await closeAll(closing, log);
+		throw error;
+	}
+	return {close: () => closeAll(closing, log)};
+}
+
+async function openDaemon(config: Config, log: Logger, closing: Rollback): Promise<Daemon> {
+	const bootId = await readBootId();
+	await mkdir(config.run_dir, {recursive: true, mode: 0o755});
+	for (const directory of new Set([config.root_dir, config.run_dir])) {
+		const lock = await takeDaemonLock(directory, bootId);
+		closing.add(`unlock ${directory}`, () => lock.release());
+	}
+	const native = openNative();
+	const images = await openImageStore(toImageOptions(config, process.arch), native.kernel, log.child({room: 'image'}));
+	closing.add('close the image store', () => images.close());
+	const cni = await openCni(toCniOptions(config), native.kernel, log.child({room: 'cni'}));
+	closing.add('close the pod network', () => cni.close());
+	const opened = await openRuntime(toRuntimeOptions(config, bootId), {
+		native,
+		images,
+		cni,
+		clock: systemClock,
+		log: log.child({room: 'runtime'}),
+		launcherBinaryPath: launcherBinaryPath(),
+		launcherOomScoreAdj: config.runtime.launcher_oom_score_adj,
+	});
+	closing.add('close the runtime', () => opened.close());
+	const streaming = await openStreamingServer(config.streaming, log.child({room: 'streaming'}));
+	closing.add('close the streaming server', () => streaming.close());
+	const facts = {version: await readVersion(), nodeVersion: process.version, kernelRelease: release(), socketPath: config.socket};
+	return {runtime: opened.runtime, streaming, log, facts};
+}
+
+async function closeServer(server: Server, socketPath: string): Promise<void> {
+	await shutDown(server, SHUTDOWN_GRACE_MS, systemClock.sleep);
+	await rm(socketPath, {force: true});
+}
+
+/** Newest first, and all of them. */
+async function closeAll(closing: Rollback, log: Logger): Promise<void> {
+	for (const error of await closing.undo()) log.error({err: error}, 'not closed cleanly');
+}
+
+/** sd_notify(3). A deaf systemd keeps nothing from running. */
+function notifier(kernel: Kernel, socketPath: string | null, log: Logger): (state: string) => Promise<void> {
+	return async state => {
+		if (socketPath === null) return;
+		try {
+			await kernel.notifySystemd(socketPath, state);
+		} catch (error) {
+			log.warn({err: error, state}, 'systemd not notified');
+		}
+	};
+}

@@ -1,0 +1,68 @@
+import {fileURLToPath} from 'node:url';
+import {join} from 'node:path';
+import type {CniOptions} from '../cni/cni.js';
+import type {ImageOptions, RegistryOptions} from '../image/image.js';
+import type {RuntimeOptions} from '../runtime/runtime.js';
+import type {Config} from './config-schema.js';
+
+/** Each room's own options, from the one config. */
+export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions {
+	return {
+		rootDir: config.root_dir,
+		runDir: config.run_dir,
+		netnsDir: config.netns_dir,
+		cgroupRoot: config.cgroup_root,
+		maxLogLineBytes: config.runtime.max_log_line_bytes,
+		defaultCapabilities: config.runtime.default_capabilities,
+		seccompProfilePath: config.runtime.seccomp_profile,
+		maxExecOutputBytes: config.runtime.max_exec_output_bytes,
+		bootId,
+	};
+}
+
+export function toImageOptions(config: Config, architecture: string): ImageOptions {
+	const {image} = config;
+	return {
+		rootDir: config.root_dir,
+		registries: Object.fromEntries(Object.entries(image.registries).map(([host, registry]) => [host, toRegistryOptions(registry)])),
+		maxConcurrentDownloads: image.max_concurrent_downloads,
+		maxLayerBytes: image.max_layer_bytes,
+		maxLayerInodes: image.max_layer_inodes,
+		stallTimeoutMs: image.stall_timeout_ms,
+		pinnedImages: image.pinned,
+		platform: toPlatform(architecture),
+	};
+}
+
+export function toCniOptions(config: Config): CniOptions {
+	const {network} = config;
+	const {enabled, bridge, subnets} = network.embedded;
+	return {
+		confDir: network.conf_dir,
+		binDirs: network.bin_dirs,
+		cacheDir: join(config.root_dir, 'cni'),
+		timeoutMs: network.plugin_timeout_ms,
+		maxConcurrent: network.max_concurrent,
+		embedded: enabled ? {bridge, subnets, dataDir: join(config.root_dir, 'cni', 'addresses')} : null,
+	};
+}
+
+/** The static binary of launcher, monitor and init, as `make` leaves it: build/server/options.js → build/native/berth-launcher. */
+export function launcherBinaryPath(): string {
+	return fileURLToPath(new URL('../native/berth-launcher', import.meta.url));
+}
+
+function toRegistryOptions(registry: Config['image']['registries'][string]): RegistryOptions {
+	return {
+		mirrors: registry.mirrors,
+		plainHttp: registry.plain_http,
+		insecureSkipVerify: registry.insecure_skip_verify,
+		caFile: registry.ca_file === '' ? null : registry.ca_file,
+	};
+}
+
+/** Names of the image-spec (Go's GOARCH) for those of Node. */
+function toPlatform(architecture: string): ImageOptions['platform'] {
+	if (architecture === 'arm64') return {os: 'linux', architecture: 'arm64', variant: 'v8'};
+	return {os: 'linux', architecture: architecture === 'x64' ? 'amd64' : architecture, variant: null};
+}

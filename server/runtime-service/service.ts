@@ -1,0 +1,88 @@
+import type {RuntimeServiceHandlers} from '../../proto/cri.js';
+import type {Daemon} from '../call.js';
+import {wrap} from '../grpc.js';
+import {unimplemented, unimplementedStream} from '../unimplemented.js';
+import {handleContainerStats} from './container-stats.js';
+import {handleContainerStatus} from './container-status.js';
+import {handleCreateContainer} from './create-container.js';
+import {handleExec} from './exec.js';
+import {handleExecSync} from './exec-sync.js';
+import {handleListContainerStats} from './list-container-stats.js';
+import {handleListContainers} from './list-containers.js';
+import {handleListPodSandbox} from './list-pod-sandbox.js';
+import {handlePodSandboxStatus} from './pod-sandbox-status.js';
+import {handleRemoveContainer} from './remove-container.js';
+import {handleRemovePodSandbox} from './remove-pod-sandbox.js';
+import {handleReopenContainerLog} from './reopen-container-log.js';
+import {handleRunPodSandbox} from './run-pod-sandbox.js';
+import {handleRuntimeConfig} from './runtime-config.js';
+import {handleStartContainer} from './start-container.js';
+import {handleStatus} from './status.js';
+import {handleStopContainer} from './stop-container.js';
+import {handleStopPodSandbox} from './stop-pod-sandbox.js';
+import {handleUpdateRuntimeConfig} from './update-runtime-config.js';
+import {handleVersion} from './version.js';
+
+/** All 37 calls of RuntimeService in CRI 0.37. */
+export function runtimeService(daemon: Daemon): RuntimeServiceHandlers {
+	return {...sandboxCalls(daemon), ...containerCalls(daemon), ...nodeCalls(daemon), ...laterCalls(daemon)};
+}
+
+function sandboxCalls(daemon: Daemon) {
+	return {
+		RunPodSandbox: wrap('RunPodSandbox', 'changes', daemon, handleRunPodSandbox),
+		StopPodSandbox: wrap('StopPodSandbox', 'changes', daemon, handleStopPodSandbox),
+		RemovePodSandbox: wrap('RemovePodSandbox', 'changes', daemon, handleRemovePodSandbox),
+		PodSandboxStatus: wrap('PodSandboxStatus', 'reads', daemon, handlePodSandboxStatus),
+		ListPodSandbox: wrap('ListPodSandbox', 'reads', daemon, handleListPodSandbox),
+	} satisfies Partial<RuntimeServiceHandlers>;
+}
+
+function containerCalls(daemon: Daemon) {
+	return {
+		CreateContainer: wrap('CreateContainer', 'changes', daemon, handleCreateContainer),
+		StartContainer: wrap('StartContainer', 'changes', daemon, handleStartContainer),
+		StopContainer: wrap('StopContainer', 'changes', daemon, handleStopContainer),
+		RemoveContainer: wrap('RemoveContainer', 'changes', daemon, handleRemoveContainer),
+		ListContainers: wrap('ListContainers', 'reads', daemon, handleListContainers),
+		ContainerStatus: wrap('ContainerStatus', 'reads', daemon, handleContainerStatus),
+		ContainerStats: wrap('ContainerStats', 'reads', daemon, handleContainerStats),
+		ListContainerStats: wrap('ListContainerStats', 'reads', daemon, handleListContainerStats),
+		ReopenContainerLog: wrap('ReopenContainerLog', 'changes', daemon, handleReopenContainerLog),
+		// Probes come every second: at info they would drown the rest.
+		ExecSync: wrap('ExecSync', 'reads', daemon, handleExecSync),
+		Exec: wrap('Exec', 'changes', daemon, handleExec),
+	} satisfies Partial<RuntimeServiceHandlers>;
+}
+
+function nodeCalls(daemon: Daemon) {
+	return {
+		Version: wrap('Version', 'reads', daemon, handleVersion),
+		Status: wrap('Status', 'reads', daemon, handleStatus),
+		RuntimeConfig: wrap('RuntimeConfig', 'reads', daemon, handleRuntimeConfig),
+		UpdateRuntimeConfig: wrap('UpdateRuntimeConfig', 'changes', daemon, handleUpdateRuntimeConfig),
+	} satisfies Partial<RuntimeServiceHandlers>;
+}
+
+/** What later versions bring. Clients fall back on UNIMPLEMENTED: the kubelet from stream to list, from pod stats to container stats. */
+function laterCalls(daemon: Daemon) {
+	return {
+		Attach: unimplemented('Attach', daemon),
+		PortForward: unimplemented('PortForward', daemon),
+		PodSandboxStats: unimplemented('PodSandboxStats', daemon),
+		ListPodSandboxStats: unimplemented('ListPodSandboxStats', daemon),
+		ListMetricDescriptors: unimplemented('ListMetricDescriptors', daemon),
+		ListPodSandboxMetrics: unimplemented('ListPodSandboxMetrics', daemon),
+		UpdateContainerResources: unimplemented('UpdateContainerResources', daemon),
+		UpdatePodSandboxResources: unimplemented('UpdatePodSandboxResources', daemon),
+		CheckpointContainer: unimplemented('CheckpointContainer', daemon),
+		CheckpointPod: unimplemented('CheckpointPod', daemon),
+		RestorePod: unimplemented('RestorePod', daemon),
+		GetContainerEvents: unimplementedStream('GetContainerEvents', daemon),
+		StreamPodSandboxes: unimplementedStream('StreamPodSandboxes', daemon),
+		StreamContainers: unimplementedStream('StreamContainers', daemon),
+		StreamContainerStats: unimplementedStream('StreamContainerStats', daemon),
+		StreamPodSandboxStats: unimplementedStream('StreamPodSandboxStats', daemon),
+		StreamPodSandboxMetrics: unimplementedStream('StreamPodSandboxMetrics', daemon),
+	} satisfies Partial<RuntimeServiceHandlers>;
+}
