@@ -14,6 +14,7 @@ import {FakeCni, FakeImages, FakeLauncher, Trace} from './fake-parts.js';
 import type {Runtime} from './runtime.js';
 import {Monitors} from './sandbox/monitors.js';
 import {SeccompCache} from './spec/seccomp.js';
+import {CpuSamples} from './stats/cpu-samples.js';
 import type {AnyRecord, Entry} from './state/codec.js';
 import {StateStore} from './state/store.js';
 
@@ -69,6 +70,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 		creations: new JoinedCalls(),
 		cgroups: detectCgroups('30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n'),
 		seccomp: new SeccompCache(kernel, ''),
+		cpuSamples: new CpuSamples(),
 		events: bus,
 		clock: systemClock,
 		log: silentLog,

@@ -17,6 +17,7 @@ import type {AnyRecord} from './state/codec.js';
 import {Journal} from './state/journal.js';
 import {recordMonitorLost, recover} from './state/recover.js';
 import {StateStore} from './state/store.js';
+import {CpuSamples} from './stats/cpu-samples.js';
 
 export interface RuntimeParts {
 	readonly native: Native;
@@ -64,7 +65,8 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 		locks: new KeyedLock(),
 		creations: new JoinedCalls(),
 		cgroups,
-		seccomp: new SeccompCache(parts.native.kernel, options.seccompProfilePath),
+		seccomp: new SeccompCache(parts.native.kernel, options.seccompProfilePath, join(options.rootDir, 'seccomp')),
+		cpuSamples: new CpuSamples(),
 		events: new EventBus(),
 		clock: parts.clock,
 		log: parts.log,

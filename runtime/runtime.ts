@@ -10,6 +10,7 @@ import type {EventBus} from './events/bus.js';
 import type {Monitors} from './sandbox/monitors.js';
 import type {SeccompCache} from './spec/seccomp.js';
 import type {StateStore} from './state/store.js';
+import type {CpuSamples} from './stats/cpu-samples.js';
 
 /** Filled by server/config.ts. */
 export interface RuntimeOptions {
@@ -46,6 +47,7 @@ export interface Runtime {
 	readonly creations: JoinedCalls<string>;
 	readonly cgroups: CgroupHierarchies;
 	readonly seccomp: SeccompCache;
+	readonly cpuSamples: CpuSamples;
 	readonly events: EventBus;
 	readonly clock: Clock;
 	readonly log: Logger;
