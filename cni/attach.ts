@@ -4,14 +4,14 @@ import type {Chain} from './chain.js';
 import type {Attachment, AttachResult} from './cni.js';
 import type {JsonObject, NetworkConfig} from './config.js';
 import {runDel} from './detach.js';
-import {execPlugin} from './exec.js';
+import {execPlugin, findPlugin} from './exec.js';
 import {parseResult, podIps, POD_INTERFACE} from './result.js';
 import {dropsHostPorts} from './runtime-config.js';
 
 /**
  * ADD of the whole chain, each plugin fed with the result of the one before (CNI spec 1.1, section 3, "Lifecycle & Ordering").
  *
- * @throws {InvalidArgumentError} with nothing done.
+ * @throws {InvalidArgumentError | FailedError} bad input or a plugin that is missing, with nothing done.
  * @throws {FailedError | TimedOutError | CancelledError} after DEL of the whole chain; should DEL fail too, that is logged and the cache keeps what a later detach needs.
  */
 export async function attach(chain: Chain, network: NetworkConfig, attachment: Attachment, signal: AbortSignal | null): Promise<AttachResult> {
@@ -19,6 +19,8 @@ export async function attach(chain: Chain, network: NetworkConfig, attachment: A
 	if (dropsHostPorts(network.plugins, attachment)) {
 		chain.log.warn({network: network.name, source: network.source, sandboxId: attachment.sandboxId}, 'no plugin of the network has the capability portMappings: host ports are not mapped');
 	}
+	// Before anything is done: its DEL, too, would need the plugin.
+	for (const {type} of network.plugins) await findPlugin(chain.host.binDirs, type);
 	return await chain.admission.run(signal, async () => {
 		await chain.cache.put(attachment.sandboxId, {network, result: null});
 		const progress: Progress = {result: null};
