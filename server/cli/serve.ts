@@ -1,6 +1,5 @@
 import type {Command} from 'commander';
 import {openLog} from '../daemon-log.js';
-import {serve} from '../main.js';
 import {addConfigFlags, loadFlaggedConfig, type ConfigOptions} from './config-flags.js';
 
 /** berth serve: runs the daemon until SIGTERM or SIGINT. Pods go on without it. */
@@ -22,6 +21,8 @@ async function runDaemon(options: ConfigOptions): Promise<void> {
 	process.on('uncaughtException', error => fail('bug: uncaught exception', error));
 	process.on('unhandledRejection', error => fail('bug: unhandled rejection', error));
 	try {
+		// Loaded here, so that the other commands do not load the native addon.
+		const {serve} = await import('../main.js');
 		const serving = await serve(config, log, process.env['NOTIFY_SOCKET'] ?? null);
 		const signal = await untilSignal();
 		log.info({signal}, 'berth ends; pods go on');

@@ -1,0 +1,207 @@
+import {credentials, status, type Client, type Server, type ServiceError} from '@grpc/grpc-js';
+import test, {type ExecutionContext} from 'ava';
+import {UnavailableError} from '../base/errors.js';
+import type {ImageStore} from '../image/image.js';
+import {loadAdmin, loadCri} from '../proto/loader.js';
+import {FAKE_IMAGE} from '../runtime/fake-parts.js';
+import {containerRecord, sandboxRecord} from '../runtime/fake-records.js';
+import {fakeRuntime} from '../runtime/fake-runtime.js';
+import type {AnyRecord} from '../runtime/state/codec.js';
+import {fakeDaemon, temporaryDirectory} from './fake-daemon.js';
+import {createGrpcServer} from './grpc-server.js';
+import {fit} from './runtime-service/exec-sync.js';
+import {bindSocket} from './socket.js';
+
+const cri = loadCri();
+const sandbox = sandboxRecord('web');
+const created = containerRecord('created', sandbox);
+const running = {...containerRecord('running', sandbox), state: {phase: 'running', startedAtNs: 5n}} as const;
+
+type Ask = (service: 'runtime' | 'image' | 'admin', method: string, request: object) => Promise<{readonly error: ServiceError | null; readonly reply: any}>;
+
+/** The whole server over a fake runtime that has these records, and a client's calls to it. */
+async function serveFake(t: ExecutionContext, records: readonly AnyRecord[] = [], images: Partial<ImageStore> = {}): Promise<{readonly ask: Ask; readonly fake: Awaited<ReturnType<typeof fakeRuntime>>}> {
+	const fake = await fakeRuntime(records);
+	const runtime = {...fake.runtime, images: {...{find: () => null}, ...images} as ImageStore};
+	const server: Server = createGrpcServer(fakeDaemon({runtime}));
+	const socket = `${await temporaryDirectory(t)}/s.sock`;
+	await bindSocket(server, socket);
+	const address = `unix:${socket}`;
+	const clients: Record<string, Client> = {
+		runtime: new cri.RuntimeService(address, credentials.createInsecure()),
+		image: new cri.ImageService(address, credentials.createInsecure()),
+		admin: new (loadAdmin().Admin)(address, credentials.createInsecure()),
+	};
+	t.teardown(async () => {
+		for (const client of Object.values(clients)) client.close();
+		server.forceShutdown();
+		await fake.remove();
+	});
+	const ask: Ask = (service, method, request) =>
+		new Promise(resolve => {
+			const client = clients[service] as unknown as Record<string, (...args: unknown[]) => unknown>;
+			client[method]?.call(client, request, {deadline: Date.now() + 5000}, (error: ServiceError | null, reply: unknown) => resolve({error, reply}));
+		});
+	return {ask, fake};
+}
+
+test('every call of CRI 0.37 is registered: 37 and 6', t => {
+	const server = createGrpcServer(fakeDaemon());
+	const {handlers} = server as unknown as {readonly handlers: ReadonlyMap<string, unknown>};
+	const methods = [cri.RuntimeService.service, cri.ImageService.service].map(service => Object.values(service).map(({path}) => path));
+	t.deepEqual(methods.map(paths => paths.length), [37, 6]);
+	for (const path of methods.flat()) t.true(handlers.has(path), path);
+});
+
+const LATER = [
+	'Attach', 'PortForward', 'PodSandboxStats', 'ListPodSandboxStats', 'ListMetricDescriptors', 'ListPodSandboxMetrics', 'UpdateContainerResources',
+	'UpdatePodSandboxResources', 'CheckpointContainer', 'CheckpointPod', 'RestorePod',
+];
+test('calls of later versions answer UNIMPLEMENTED by name', async t => {
+	const {ask} = await serveFake(t);
+	for (const method of LATER) {
+		const {error} = await ask('runtime', method, {});
+		t.like(error, {code: status.UNIMPLEMENTED, details: `${method} is not implemented by this version of berth`});
+	}
+});
+
+test('Version has all four fields', async t => {
+	const {ask} = await serveFake(t);
+	const {reply} = await ask('runtime', 'Version', {});
+	t.deepEqual(reply, {version: '0.1.0', runtime_name: 'berth', runtime_version: '0.0.0', runtime_api_version: 'v1'});
+});
+
+test('Status tells why the network is not ready, has a handler "" and the config when verbose', async t => {
+	const {ask, fake} = await serveFake(t);
+	fake.cni.ready = false;
+	const {reply} = await ask('runtime', 'Status', {verbose: true});
+	t.like(reply.status.conditions[0], {type: 'RuntimeReady', status: true});
+	t.like(reply.status.conditions[1], {type: 'NetworkReady', status: false, message: 'no network config in /conf'});
+	t.is(reply.runtime_handlers[0].name, '');
+	t.true(reply.features.supplemental_groups_policy);
+	t.is(JSON.parse(reply.info.config).stateDir, fake.runtime.options.runDir);
+	t.deepEqual((await ask('runtime', 'Status', {})).reply.info, {});
+});
+
+test('RuntimeConfig says CGROUPFS', async t => {
+	const {ask} = await serveFake(t);
+	t.is((await ask('runtime', 'RuntimeConfig', {})).reply.linux.cgroup_driver, 1);
+});
+
+for (const [method, field] of [['StopPodSandbox', 'pod_sandbox_id'], ['RemovePodSandbox', 'pod_sandbox_id'], ['StopContainer', 'container_id'], ['RemoveContainer', 'container_id']] as const) {
+	test(`${method} of an unknown id succeeds, of an empty one names the field`, async t => {
+		const {ask} = await serveFake(t);
+		t.is((await ask('runtime', method, {[field]: 'f00d'})).error, null);
+		t.like((await ask('runtime', method, {[field]: ''})).error, {code: status.INVALID_ARGUMENT, details: `${field} is empty`});
+	});
+}
+
+for (const [method, request, details] of [
+	['RunPodSandbox', {}, 'config is missing'],
+	['RunPodSandbox', {config: {}}, 'config.metadata is missing'],
+	['CreateContainer', {pod_sandbox_id: 'x'}, 'config is missing'],
+	['CreateContainer', {pod_sandbox_id: 'x', config: {}}, 'config.metadata is missing'],
+	['StopContainer', {container_id: 'c', timeout: -1}, 'timeout must be 0 or more seconds, is -1'],
+	['ExecSync', {container_id: 'c', timeout: -2}, 'timeout must be 0 or more seconds, is -2'],
+	['Exec', {container_id: 'c', cmd: ['a']}, 'one of stdin, stdout and stderr must be set'],
+	['Exec', {container_id: 'c', cmd: ['a'], tty: true, stderr: true, stdout: true}, 'stderr must be false when tty is true: a terminal has one output'],
+] as const) {
+	test(`${method} refuses ${JSON.stringify(request)}`, async t => {
+		const {ask} = await serveFake(t);
+		t.like((await ask('runtime', method, request)).error, {code: status.INVALID_ARGUMENT, details});
+	});
+}
+
+for (const [method, field, kind] of [
+	['PodSandboxStatus', 'pod_sandbox_id', 'pod sandbox'], ['ContainerStatus', 'container_id', 'container'], ['StartContainer', 'container_id', 'container'],
+	['ExecSync', 'container_id', 'container'], ['ContainerStats', 'container_id', 'container'], ['ReopenContainerLog', 'container_id', 'container'],
+] as const) {
+	test(`${method} of an unknown id is NOT_FOUND`, async t => {
+		const {ask} = await serveFake(t);
+		t.like((await ask('runtime', method, {[field]: 'f00d'})).error, {code: status.NOT_FOUND, details: `${kind} "f00d" not found`});
+	});
+}
+
+test('what is being created is neither listed nor found', async t => {
+	const {ask} = await serveFake(t, [{...sandbox, state: {phase: 'creating'}}, {...created, state: {phase: 'creating'}}]);
+	t.deepEqual((await ask('runtime', 'ListPodSandbox', {})).reply.items, []);
+	t.deepEqual((await ask('runtime', 'ListContainers', {})).reply.containers, []);
+	t.is((await ask('runtime', 'PodSandboxStatus', {pod_sandbox_id: sandbox.id})).error?.code, status.NOT_FOUND);
+	t.is((await ask('runtime', 'ContainerStatus', {container_id: created.id})).error?.code, status.NOT_FOUND);
+});
+
+test('lists go by state, sandbox, label and id; status by id prefix', async t => {
+	const {ask} = await serveFake(t, [sandbox, created, running]);
+	const listed = async (filter: object) => (await ask('runtime', 'ListContainers', {filter})).reply.containers.map(({id}: {readonly id: string}) => id);
+	t.deepEqual(await listed({}), [created.id, running.id]);
+	t.deepEqual(await listed({state: {state: 1}}), [running.id]);
+	t.deepEqual(await listed({label_selector: {container: 'created'}}), [created.id]);
+	t.deepEqual(await listed({pod_sandbox_id: 'ffff'}), []);
+	t.deepEqual(await listed({state: {state: 3}}), []);
+	t.like((await ask('runtime', 'ListPodSandbox', {filter: {state: {state: 0}}})).reply.items[0], {id: sandbox.id, labels: {app: 'web'}, metadata: {name: 'web'}});
+	const {reply} = await ask('runtime', 'ContainerStatus', {container_id: running.id.slice(0, 12), verbose: true});
+	t.like(reply.status, {id: running.id, started_at: '5'});
+	t.is(JSON.parse(reply.info.info).pid, running.pid);
+});
+
+test('StartContainer of a running container is FAILED_PRECONDITION', async t => {
+	const {ask} = await serveFake(t, [sandbox, running]);
+	t.like((await ask('runtime', 'StartContainer', {container_id: running.id})).error, {code: status.FAILED_PRECONDITION, details: `container "${running.id}" is running, must be created`});
+});
+
+test('Exec of a running container answers the URL of the streaming server, of another FAILED_PRECONDITION', async t => {
+	const {ask} = await serveFake(t, [sandbox, created, running]);
+	t.is((await ask('runtime', 'Exec', {container_id: running.id, cmd: ['sh'], stdout: true})).reply.url, 'http://127.0.0.1:1/exec/t');
+	t.is((await ask('runtime', 'Exec', {container_id: created.id, cmd: ['sh'], stdout: true})).error?.code, status.FAILED_PRECONDITION);
+});
+
+test('images: absent is an empty reply; id, tags and size of one; ListImages filters', async t => {
+	const find = (reference: string) => (reference === 'busybox' ? FAKE_IMAGE : null);
+	const {ask} = await serveFake(t, [], {find, list: () => [FAKE_IMAGE]});
+	t.is((await ask('image', 'ImageStatus', {image: {image: 'nginx'}})).reply.image, null);
+	const {reply} = await ask('image', 'ImageStatus', {image: {image: 'busybox'}, verbose: true});
+	t.like(reply.image, {id: FAKE_IMAGE.id, repo_tags: ['docker.io/library/busybox:latest'], size: '1000'});
+	t.deepEqual(JSON.parse(reply.info.info).imageSpec, {});
+	t.is((await ask('image', 'ListImages', {})).reply.images.length, 1);
+	t.is((await ask('image', 'ListImages', {filter: {image: {image: 'nginx'}}})).reply.images.length, 0);
+	t.like((await ask('image', 'ImageStatus', {})).error, {code: status.INVALID_ARGUMENT, details: 'image is missing'});
+	t.like((await ask('image', 'PullImage', {image: {image: ''}})).error, {code: status.INVALID_ARGUMENT, details: 'image.image is empty'});
+});
+
+test('PullImage answers the id; credentials only when there are any; a registry out of reach begins with the word the kubelet knows', async t => {
+	const asked: unknown[] = [];
+	const pull: ImageStore['pull'] = async (reference, auth) => {
+		asked.push([reference, auth]);
+		if (reference === 'down') throw new UnavailableError('connect ECONNREFUSED');
+		return FAKE_IMAGE;
+	};
+	const {ask} = await serveFake(t, [], {pull});
+	t.is((await ask('image', 'PullImage', {image: {image: 'busybox'}, auth: {}})).reply.image_ref, FAKE_IMAGE.id);
+	await ask('image', 'PullImage', {image: {image: 'busybox'}, auth: {username: 'u', password: 'p'}});
+	t.deepEqual(asked, [['busybox', null], ['busybox', {username: 'u', password: 'p', auth: '', serverAddress: '', identityToken: '', registryToken: ''}]]);
+	t.like((await ask('image', 'PullImage', {image: {image: 'down'}})).error, {code: status.UNAVAILABLE, details: 'RegistryUnavailable: connect ECONNREFUSED'});
+});
+
+test('ImageFsInfo has both filesystems with a time', async t => {
+	const {ask} = await serveFake(t, [], {fsInfo: () => ({imageFs: {mountpoint: '/i', bytes: 5, inodes: 6}, containerFs: {mountpoint: '/c', bytes: 7, inodes: 8}})});
+	const {reply} = await ask('image', 'ImageFsInfo', {});
+	t.like(reply.image_filesystems[0], {fs_id: {mountpoint: '/i'}, used_bytes: {value: '5'}, inodes_used: {value: '6'}});
+	t.like(reply.container_filesystems[0], {fs_id: {mountpoint: '/c'}, used_bytes: {value: '7'}});
+	t.true(BigInt(reply.image_filesystems[0].timestamp) > 0n);
+});
+
+test('LoadImage wants an absolute path and answers ids and tags', async t => {
+	const {ask} = await serveFake(t, [], {load: async () => [FAKE_IMAGE]});
+	t.deepEqual((await ask('admin', 'LoadImage', {path: '/image.tar'})).reply.images, [{id: FAKE_IMAGE.id, repo_tags: [...FAKE_IMAGE.repoTags]}]);
+	t.like((await ask('admin', 'LoadImage', {path: 'image.tar'})).error, {code: status.INVALID_ARGUMENT, details: 'path must be absolute, is "image.tar"'});
+});
+
+test('a reply to ExecSync fits one message, whatever was written where', t => {
+	const lengths = (stdout: number, stderr: number) => fit(new Uint8Array(stdout), new Uint8Array(stderr), 100).map(bytes => bytes.length);
+	t.deepEqual(lengths(40, 60), [40, 60]);
+	t.deepEqual(lengths(200, 0), [100, 0]);
+	t.deepEqual(lengths(0, 200), [0, 100]);
+	t.deepEqual(lengths(200, 200), [50, 50]);
+	t.deepEqual(lengths(10, 200), [10, 90]);
+	t.deepEqual(lengths(200, 10), [90, 10]);
+});
