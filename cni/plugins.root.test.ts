@@ -8,7 +8,7 @@ import {promisify} from 'node:util';
 import {systemClock} from '../base/clock.js';
 import {CancelledError, FailedError, TimedOutError} from '../base/errors.js';
 import {silentLog} from '../base/log.js';
-import type {Attachment, Cni, CniOptions} from './cni.js';
+import type {Attachment, CniOptions} from './cni.js';
 import {attachment as plain, cniDirs, conflist, processKernel, writePlugin} from './fake-kernel.js';
 import {openCni} from './network.js';
 
