@@ -75,7 +75,7 @@ export const KEYS = {
 		format: key(oneOf('auto', 'json', 'human'), 'auto', 'auto: human on a terminal, else JSON, one object a line.'),
 	},
 	image: {
-		registries: key(registries, noRegistries, 'A table per registry host ("_default": all others): mirrors (base URLs, tried in order before the host), plain_http, insecure_skip_verify, ca_file (PEM).'),
+		registries: key(registries, noRegistries, 'A table per registry host ("_default": all others): mirrors (base URLs, tried in order before the host), plain_http, insecure_skip_verify, ca_file (PEM).\n[image.registries."registry.k8s.io"]\nmirrors = ["https://mirror.example:5000"]'),
 		pinned: key(texts, [], 'References that the kubelet must never collect; shell globs.'),
 		max_concurrent_downloads: key(integer(1, 64), 4, 'Layers fetched at once, over all pulls.'),
 		max_layer_bytes: key(integer(MIB, 1024 * GIB), 64 * GIB, 'A layer that unpacks to more bytes is refused.'),

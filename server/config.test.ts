@@ -1,5 +1,5 @@
 import test, {type ExecutionContext} from 'ava';
-import {mkdir, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {parse} from 'smol-toml';
 import {InvalidArgumentError} from '../base/errors.js';
 import {KEYS} from './config-schema.js';
@@ -87,6 +87,11 @@ test('defaultToml is valid and says the defaults', async t => {
 	t.deepEqual(parse(text.replaceAll(/^#.*$/gm, '')), parse('[log]\n[image]\n[network.embedded]\n[streaming]\n[runtime]\n'));
 	const {config} = await loadConfig(await configFile(t, uncommented), {});
 	t.deepEqual(config, defaults);
+});
+
+test('install/berth.toml is what `berth config default` prints', async t => {
+	const installed = await readFile(new URL('../../server/install/berth.toml', import.meta.url), 'utf8');
+	t.is(installed, defaultToml());
 });
 
 test('toToml prints a config that reads back as the same', async t => {

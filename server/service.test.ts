@@ -1,5 +1,6 @@
 import {credentials, status, type Client, type Server, type ServiceError} from '@grpc/grpc-js';
 import test, {type ExecutionContext} from 'ava';
+import type {EventEmitter} from 'node:events';
 import {UnavailableError} from '../base/errors.js';
 import type {ImageStore} from '../image/image.js';
 import {loadAdmin, loadCri} from '../proto/loader.js';
@@ -20,9 +21,9 @@ const running = {...containerRecord('running', sandbox), state: {phase: 'running
 type Ask = (service: 'runtime' | 'image' | 'admin', method: string, request: object) => Promise<{readonly error: ServiceError | null; readonly reply: any}>;
 
 /** The whole server over a fake runtime that has these records, and a client's calls to it. */
-async function serveFake(t: ExecutionContext, records: readonly AnyRecord[] = [], images: Partial<ImageStore> = {}): Promise<{readonly ask: Ask; readonly fake: Awaited<ReturnType<typeof fakeRuntime>>}> {
+async function serveFake(t: ExecutionContext, records: readonly AnyRecord[] = [], images: Partial<ImageStore> = {}): Promise<{readonly ask: Ask; readonly clients: Readonly<Record<string, Client>>; readonly fake: Awaited<ReturnType<typeof fakeRuntime>>}> {
 	const fake = await fakeRuntime(records);
-	const runtime = {...fake.runtime, images: {...{find: () => null}, ...images} as ImageStore};
+	const runtime = {...fake.runtime, images: {find: () => null, ...images} as ImageStore};
 	const server: Server = createGrpcServer(fakeDaemon({runtime}));
 	const socket = `${await temporaryDirectory(t)}/s.sock`;
 	await bindSocket(server, socket);
@@ -42,7 +43,7 @@ async function serveFake(t: ExecutionContext, records: readonly AnyRecord[] = []
 			const client = clients[service] as unknown as Record<string, (...args: unknown[]) => unknown>;
 			client[method]?.call(client, request, {deadline: Date.now() + 5000}, (error: ServiceError | null, reply: unknown) => resolve({error, reply}));
 		});
-	return {ask, fake};
+	return {ask, clients, fake};
 }
 
 test('every call of CRI 0.37 is registered: 37 and 6', t => {
@@ -64,6 +65,19 @@ test('calls of later versions answer UNIMPLEMENTED by name', async t => {
 		t.like(error, {code: status.UNIMPLEMENTED, details: `${method} is not implemented by this version of berth`});
 	}
 });
+
+for (const [service, method] of [
+	['runtime', 'GetContainerEvents'], ['runtime', 'StreamPodSandboxes'], ['runtime', 'StreamContainers'], ['runtime', 'StreamContainerStats'],
+	['runtime', 'StreamPodSandboxStats'], ['runtime', 'StreamPodSandboxMetrics'], ['image', 'StreamImages'],
+] as const) {
+	test(`${method} answers UNIMPLEMENTED by name, so that the kubelet falls back to the list`, async t => {
+		const {clients} = await serveFake(t);
+		const client = clients[service] as unknown as Record<string, (request: object, options: object) => EventEmitter>;
+		const stream = client[method]?.({}, {deadline: Date.now() + 5000});
+		const error = await new Promise<ServiceError | null>(resolve => stream?.on('error', resolve).on('data', () => resolve(null)));
+		t.like(error, {code: status.UNIMPLEMENTED, details: `${method} is not implemented by this version of berth`});
+	});
+}
 
 test('Version has all four fields', async t => {
 	const {ask} = await serveFake(t);
@@ -204,4 +218,25 @@ test('a reply to ExecSync fits one message, whatever was written where', t => {
 	t.deepEqual(lengths(200, 200), [50, 50]);
 	t.deepEqual(lengths(10, 200), [10, 90]);
 	t.deepEqual(lengths(200, 10), [90, 10]);
+});
+
+test('thousands of calls cancelled at once do not end the others on the connection', async t => {
+	const server = createGrpcServer(fakeDaemon());
+	const socket = `${await temporaryDirectory(t)}/s.sock`;
+	await bindSocket(server, socket);
+	const client = new cri.RuntimeService(`unix:${socket}`, credentials.createInsecure());
+	t.teardown(() => {
+		client.close();
+		server.forceShutdown();
+	});
+	const version = (cancel: boolean) =>
+		new Promise<number>(resolve => {
+			const call = client.Version({}, {deadline: Date.now() + 10_000}, error => resolve(error?.code ?? status.OK));
+			if (cancel) setImmediate(() => call.cancel());
+		});
+	for (let round = 0; round < 3; round++) {
+		const cancelled = Array.from({length: 1000}, () => version(true));
+		t.is(await version(false), status.OK);
+		await Promise.all(cancelled);
+	}
 });

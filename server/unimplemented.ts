@@ -11,9 +11,9 @@ export function unimplemented<Request, Response>(name: string, daemon: Daemon): 
 }
 
 export function unimplementedStream<Request, Response>(name: string, daemon: Daemon): handleServerStreamingCall<Request, Response> {
-	return wrapStream<Request, Response>(name, 'reads', daemon, async function* () {
-		throw toError(name);
-	});
+	return wrapStream<Request, Response>(name, 'reads', daemon, () => ({
+		[Symbol.asyncIterator]: () => ({next: () => Promise.reject(toError(name))}),
+	}));
 }
 
 function toError(name: string): UnimplementedError {

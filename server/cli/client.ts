@@ -1,4 +1,4 @@
-import {credentials, type ServiceError} from '@grpc/grpc-js';
+import {credentials, status, type ServiceError} from '@grpc/grpc-js';
 import {loadAdmin, loadCri} from '../../proto/loader.js';
 import {KEYS} from '../config-schema.js';
 import {MAX_MESSAGE_BYTES} from '../grpc.js';
@@ -16,12 +16,18 @@ export function openAdminClient(path: string) {
 	return new (loadAdmin().Admin)(`unix:${path}`, credentials.createInsecure(), {'grpc.max_receive_message_length': MAX_MESSAGE_BYTES});
 }
 
-/** One unary call: `ask(callback => client.ListImages({}, callback))`. @throws {Error} the daemon's own words. */
+/** One unary call: `ask(done => client.ListImages({}, done))`. @throws {Error} the daemon's own words. */
 export async function ask<T>(call: (done: (error: ServiceError | null, reply?: T) => void) => unknown): Promise<T> {
 	return await new Promise((resolve, reject) => {
 		call((error, reply) => {
-			if (error !== null || reply === undefined) reject(new Error(error?.details ?? 'no reply'));
-			else resolve(reply);
+			if (error === null && reply !== undefined) resolve(reply);
+			else reject(new Error(error === null ? 'no reply' : describe(error)));
 		});
 	});
+}
+
+/** grpc-js tells of a socket without a daemon in its own words; the rest is the daemon's. */
+function describe(error: ServiceError): string {
+	const nobody = error.code === status.UNAVAILABLE && error.details.startsWith('No connection established');
+	return nobody ? `no daemon answers: ${/connect \S+ \S+/.exec(error.details)?.[0] ?? error.details}` : error.details;
 }
