@@ -56,7 +56,7 @@ export async function serve(config: Config, log: Logger, notifySocket: string | 
 
 async function openDaemon(config: Config, log: Logger, closing: Rollback): Promise<Daemon> {
 	const bootId = await readBootId();
-	await mkdir(config.run_dir, {recursive: true, mode: 0o755});
+	for (const directory of [config.run_dir, config.netns_dir]) await mkdir(directory, {recursive: true, mode: 0o755});
 	for (const directory of new Set([config.root_dir, config.run_dir])) {
 		const lock = await takeDaemonLock(directory, bootId);
 		closing.add(`unlock ${directory}`, () => lock.release());
