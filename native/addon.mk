@@ -1,0 +1,21 @@
+# build/native/berth.node: the nan addon with the unpacker. Node's own symbols are resolved when it is loaded.
+NODE_ARCH ?= $(shell uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
+NODE_HEADERS ?= node_modules/node-linux-$(NODE_ARCH)/include/node
+ADDON_CXX ?= g++
+ADDON_CXXFLAGS ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+ADDON_FLAGS = -std=gnu++20 -fPIC -Wall -Wextra -Werror -D_GNU_SOURCE -fvisibility=hidden -isystem $(NODE_HEADERS) -isystem node_modules/nan
+# nodelete: the addon's threads outlive a Worker that loaded it. defs would refuse Node's symbols.
+ADDON_LDFLAGS = -shared -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now
+ADDON_SOURCES := $(wildcard native/addon/*.cc native/unpack/*.cc)
+ADDON_DIR ?= build/native
+ADDON_OBJECTS = $(ADDON_SOURCES:native/%.cc=$(ADDON_DIR)/obj/%.o)
+
+$(ADDON_DIR)/berth.node: $(ADDON_OBJECTS) native/addon.mk
+	$(ADDON_CXX) $(ADDON_CXXFLAGS) $(ADDON_LDFLAGS) -o $@.new $(ADDON_OBJECTS) -lseccomp
+	mv $@.new $@
+
+$(ADDON_DIR)/obj/%.o: native/%.cc native/addon.mk
+	@mkdir -p $(@D)
+	$(ADDON_CXX) $(ADDON_FLAGS) $(ADDON_CXXFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(ADDON_OBJECTS:.o=.d)

@@ -1,0 +1,95 @@
+// Removing and measuring directory trees.
+#include "addon.h"
+#include "walk.h"
+#include "work.h"
+
+#include <fcntl.h>
+#include <set>
+
+namespace berth {
+
+namespace {
+
+class Remover : public Walk {
+protected:
+	void OnFile(int dir, const char* name) override { Unlink(dir, name, 0); }
+	void OnDirectory(int dir, const char* name) override { Unlink(dir, name, AT_REMOVEDIR); }
+
+private:
+	void Unlink(int dir, const char* name, int flags) {
+		if (unlinkat(dir, name, flags) != 0 && errno != ENOENT) Note("remove", errno, name);
+	}
+};
+
+struct Usage {
+	double bytes = 0;
+	double inodes = 0;
+};
+
+class Meter : public Walk {
+public:
+	Usage usage;
+
+protected:
+	void OnFile(int dir, const char* name) override { Add(dir, name); }
+	void OnDirectory(int dir, const char* name) override { Add(dir, name); }
+
+private:
+	void Add(int dir, const char* name) {
+		struct stat status;
+		if (fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+			if (errno != ENOENT) Note("stat", errno, name);
+			return;
+		}
+		if (!S_ISDIR(status.st_mode) && status.st_nlink > 1 && !linked_.emplace(status.st_dev, status.st_ino).second) return;
+		usage.bytes += static_cast<double>(status.st_blocks) * 512;
+		usage.inodes++;
+	}
+	std::set<std::pair<dev_t, ino_t>> linked_;
+};
+
+// A directory that filled up again behind the walk (readdir may pass over entries while others are removed) takes another one.
+void RemoveTree(const std::string& path) {
+	for (int tries = 0;; tries++) {
+		try {
+			return Remover().Run(path);
+		} catch (const Failure& failure) {
+			if (failure.error != ENOTEMPTY || tries == 3) throw;
+		}
+	}
+}
+
+// removeTree(path, callback)
+NAN_METHOD(RemoveTreeOffLoop) {
+	Arguments arguments(info);
+	std::string path = arguments.String();
+	v8::Local<v8::Function> callback = arguments.Function();
+	if (arguments.ok()) Submit(callback, [=] { RemoveTree(path); });
+}
+
+// treeUsage(path, callback(failure, {bytes, inodes}))
+NAN_METHOD(TreeUsage) {
+	Arguments arguments(info);
+	std::string path = arguments.String();
+	v8::Local<v8::Function> callback = arguments.Function();
+	if (!arguments.ok()) return;
+	Submit<Usage>(callback, [=] {
+		Meter meter;
+		meter.Run(path);
+		return meter.usage;
+	}, [](Usage& usage) -> v8::Local<v8::Value> {
+		v8::Local<v8::Object> object = Nan::New<v8::Object>();
+		SetField(object, "bytes", Nan::New(usage.bytes));
+		SetField(object, "inodes", Nan::New(usage.inodes));
+		return object;
+	});
+}
+
+}  // namespace
+
+void InitTree(v8::Local<v8::Object> exports) {
+	Nan::SetMethod(exports, "removeTree", RemoveTreeOffLoop);
+	Nan::SetMethod(exports, "treeUsage", TreeUsage);
+}
+
+}  // namespace berth
