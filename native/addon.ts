@@ -1,0 +1,75 @@
+import {createRequire} from 'node:module';
+import {InvalidArgumentError, SyscallError} from '../base/errors.js';
+
+/** A failed native call. `errno` 0: the caller's value is wrong, and `stage` says how. */
+export interface Failure {readonly stage: string; readonly errno: number; readonly path: string}
+export type Callback<T> = (failure: Failure | null, value: T) => void;
+
+/** A SOCK_SEQPACKET connection. Owns its descriptor. */
+export interface RawChannel {
+	/** 0 when sent or queued, else an errno and nothing was sent. Takes `fds` over in any case. */
+	send(message: Uint8Array, fds: readonly number[]): number;
+	close(): void;
+}
+/** A pipe, socket or terminal. Owns its descriptor. Paused at first. */
+export interface RawFdStream {
+	read(): void;
+	pause(): void;
+	/** What is there now, without waiting; stops soon after `maxBytes`. */
+	drain(maxBytes: number): Buffer;
+	/** One at a time; `chunk` must not change before `onWritten`. Never called when the stream is closed before. */
+	write(chunk: Uint8Array, onWritten: (errno: number) => void): void;
+	close(): void;
+}
+export interface RawSeccompProfile {
+	readonly defaultAction: string;
+	/** -1 = none, as below. */
+	readonly defaultErrno: number;
+	readonly syscalls: readonly {
+		readonly names: readonly string[];
+		readonly action: string;
+		readonly errno: number;
+		readonly args: readonly {readonly index: number; readonly value: bigint; readonly valueTwo: bigint; readonly op: string}[];
+	}[];
+}
+
+/** build/native/berth.node as it is. Nobody outside native/ calls it. Descriptors are plain numbers; whoever gets one closes it. */
+export interface Addon {
+	readonly Channel: new (fd: number, onMessage: (message: Buffer, fds: number[]) => void, onClose: (errno: number) => void) => RawChannel;
+	/** onRead: errno 0 and null at the end. */
+	readonly FdStream: new (fd: number, onRead: (errno: number, chunk: Buffer | null) => void) => RawFdStream;
+	/** Reaps a child of this process; takes the pidfd over. */
+	readonly ExitWatch: new (pidfd: number, onExit: (exitCode: number) => void) => object;
+	spawnProgram(path: string, args: readonly string[], env: readonly string[], stdin: Uint8Array, callback: Callback<SpawnedProgram>): void;
+	connect(path: string, timeoutMs: number, callback: Callback<number>): void;
+	notify(path: string, state: string, callback: Callback<void>): void;
+	openDirectory(path: string, callback: Callback<number>): void;
+	/** [read end, write end] */
+	pipe(): [number, number];
+	memoryFile(bytes: Uint8Array): number;
+	readMemoryFile(fd: number, length: number): Buffer;
+	closeFds(fds: readonly number[]): void;
+	pinNetworkNamespace(pid: number, path: string, callback: Callback<void>): void;
+	unpinNetworkNamespace(path: string, callback: Callback<void>): void;
+	/** Detached copies of the mounts at `sources` (`recursive` has a byte for each), then the log directory unless it is ''. */
+	openLaunchFiles(sources: readonly string[], recursive: Uint8Array, logDir: string, callback: Callback<number[]>): void;
+	removeTree(path: string, callback: Callback<void>): void;
+	treeUsage(path: string, callback: Callback<{bytes: number; inodes: number}>): void;
+	readFiles(paths: readonly string[], callback: Callback<(Buffer | null)[]>): void;
+	syncFilesystem(path: string, callback: Callback<void>): void;
+	compileSeccomp(profile: RawSeccompProfile, architectures: readonly string[], callback: Callback<Buffer>): void;
+}
+export interface SpawnedProgram {readonly pid: number; readonly pidfd: number; readonly stdout: number; readonly stderr: number}
+
+export const addon = createRequire(import.meta.url)('./berth.node') as Addon;
+
+/** One native call as a promise. @throws {SyscallError} {InvalidArgumentError} */
+export async function callAddon<T>(start: (callback: Callback<T>) => void): Promise<T> {
+	return await new Promise((resolve, reject) => {
+		start((failure, value) => (failure === null ? resolve(value) : reject(toError(failure))));
+	});
+}
+
+function toError({stage, errno, path}: Failure): Error {
+	return errno === 0 ? new InvalidArgumentError(stage) : new SyscallError(stage, errno, path);
+}

@@ -1,0 +1,29 @@
+import type {Clock} from '../base/clock.js';
+import {UnimplementedError} from '../base/errors.js';
+import {addon, callAddon} from './addon.js';
+import type {Kernel, SeccompProfile} from './native.js';
+import {runProgram} from './program.js';
+
+/** The Kernel of native.ts over the addon. */
+export function openKernel(clock: Clock): Kernel {
+	return {
+		pinNetworkNamespace: async (pid, path) => await callAddon(done => addon.pinNetworkNamespace(pid, path, done)),
+		unpinNetworkNamespace: async path => await callAddon(done => addon.unpinNetworkNamespace(path, done)),
+		runProgram: async (request, signal) => await runProgram(clock, request, signal),
+		removeTree: async path => await callAddon(done => addon.removeTree(path, done)),
+		readFiles: async paths => await callAddon(done => addon.readFiles(paths, done)),
+		openUnpacker: async () => await Promise.reject(new UnimplementedError('layers cannot be unpacked by this build')),
+		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),
+		syncFilesystem: async path => await callAddon(done => addon.syncFilesystem(path, done)),
+		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),
+		notifySystemd: async (socketPath, state) => await callAddon(done => addon.notify(socketPath, state, done)),
+	};
+}
+
+function toRaw(profile: SeccompProfile): Parameters<typeof addon.compileSeccomp>[0] {
+	return {
+		defaultAction: profile.defaultAction,
+		defaultErrno: profile.defaultErrno ?? -1,
+		syscalls: profile.syscalls.map(rule => ({...rule, errno: rule.errno ?? -1})),
+	};
+}

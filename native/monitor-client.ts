@@ -1,0 +1,190 @@
+import type {Clock} from '../base/clock.js';
+import {AlreadyExistsError, CorruptError, SyscallError, UnavailableError} from '../base/errors.js';
+import {addon, callAddon} from './addon.js';
+import {Connection, type Reply} from './connection.js';
+import {exec, execSync, type ExecHost} from './exec.js';
+import {launchFiles, writeLaunchSpec} from './launch-spec.js';
+import type {
+	CreatedContainer, ExecRequest, ExecResult, ExecSession, ExitRecord, LaunchSpec, LauncherEvents, Monitor, MonitorContainer,
+} from './native.js';
+import {BodyReader, BodyWriter} from './protocol.js';
+import {MESSAGE, PHASE, TAG} from './protocol-numbers.js';
+
+export interface MonitorClientParts {
+	readonly sandboxId: string;
+	readonly socketPath: string;
+	readonly clock: Clock;
+	readonly events: Pick<LauncherEvents, 'onExit'>;
+	/** Has the launcher clear away what a dead monitor left. */
+	readonly forgetPod: () => Promise<void>;
+	readonly onDestroyed: (monitor: MonitorClient) => void;
+}
+interface ExpectedExit {readonly resolve: (exitCode: number) => void; readonly reject: (error: Error) => void}
+
+/** Monitor of native.ts over one connection. */
+export class MonitorClient implements Monitor, ExecHost {
+	readonly #parts: MonitorClientParts;
+	readonly #expectedExits = new Map<string, ExpectedExit>();
+	#connection: Connection | null = null;
+
+	private constructor(parts: MonitorClientParts) {
+		this.#parts = parts;
+	}
+
+	/** @throws {SyscallError} stage "connect to": nobody listens. */
+	static async connect(parts: MonitorClientParts): Promise<MonitorClient> {
+		const monitor = new MonitorClient(parts);
+		monitor.#connection = await Connection.open(`monitor of pod sandbox "${parts.sandboxId}"`, parts.socketPath, {
+			onEvent: (type, body) => monitor.#onEvent(type, body),
+			onLost: () => monitor.#onLost(),
+		});
+		return monitor;
+	}
+
+	get sandboxId(): string {
+		return this.#parts.sandboxId;
+	}
+	get clock(): Clock {
+		return this.#parts.clock;
+	}
+	get pid(): number {
+		return this.#connection?.peerPid ?? 0;
+	}
+	get isConnected(): boolean {
+		return this.#connection?.isOpen === true;
+	}
+
+	async createContainer(spec: LaunchSpec): Promise<CreatedContainer> {
+		const body = writeLaunchSpec(new BodyWriter(), spec);
+		const {sources, recursive, logDir} = launchFiles(spec);
+		const fds = await callAddon<number[]>(done => addon.openLaunchFiles(sources, recursive, logDir, done));
+		const reply = (await this.#ask(MESSAGE.CREATE_CONTAINER, body, fds)).body;
+		return {
+			pid: reply.u32(TAG.PID),
+			user: {uid: reply.u32(TAG.UID), gid: reply.u32(TAG.GID), supplementalGids: reply.u32s(TAG.SUPPLEMENTAL_GID)},
+		};
+	}
+
+	async startContainer(containerId: string): Promise<{readonly startedAtNs: bigint}> {
+		const reply = await this.#ask(MESSAGE.START, ofContainer(containerId));
+		return {startedAtNs: reply.body.u64(TAG.STARTED_AT_NS)};
+	}
+
+	async signal(containerId: string, signo: number, all: boolean): Promise<void> {
+		await this.#ask(MESSAGE.SIGNAL, ofContainer(containerId).u32(TAG.SIGNO, signo).bool(TAG.ALL, all));
+	}
+
+	async removeContainer(containerId: string): Promise<void> {
+		await this.#ask(MESSAGE.REMOVE, ofContainer(containerId));
+	}
+
+	async reopenLog(containerId: string): Promise<void> {
+		await this.#ask(MESSAGE.REOPEN_LOG, ofContainer(containerId));
+	}
+
+	async list(): Promise<readonly MonitorContainer[]> {
+		const reply = await this.#ask(MESSAGE.LIST, new BodyWriter());
+		return reply.body.groups(TAG.CONTAINER).map(toContainer);
+	}
+
+	async execSync(
+		request: ExecRequest,
+		limits: {readonly timeoutMs: number; readonly maxOutputBytes: number},
+		signal: AbortSignal | null,
+	): Promise<ExecResult> {
+		return await execSync(this, request, {...limits, signal});
+	}
+
+	async exec(request: ExecRequest & {readonly stdin: boolean}): Promise<ExecSession> {
+		return await exec(this, request);
+	}
+
+	async destroy(): Promise<void> {
+		try {
+			await this.#ask(MESSAGE.DESTROY, new BodyWriter());
+		} catch (error) {
+			if (!(error instanceof UnavailableError)) throw error;
+			await this.#parts.forgetPod();
+		}
+		this.close();
+		this.#parts.onDestroyed(this);
+	}
+
+	/** Closes the connection; the monitor goes on. */
+	close(): void {
+		if (!this.isConnected) return;
+		this.#connection?.close();
+		this.#onLost();
+	}
+
+	async request(type: number, body: BodyWriter, fds: readonly number[] = []): Promise<Reply> {
+		if (this.#connection !== null) return await this.#connection.request(type, body, fds);
+		addon.closeFds(fds);
+		throw new UnavailableError(`the monitor of pod sandbox "${this.sandboxId}" is not connected`);
+	}
+
+	async expectExit(execId: string): Promise<number> {
+		if (this.#expectedExits.has(execId)) throw new AlreadyExistsError(`an exec with the id "${execId}" runs`, {execId});
+		const exited = new Promise<number>((resolve, reject) => this.#expectedExits.set(execId, {resolve, reject}));
+		// The caller may fail before it waits.
+		exited.catch(() => {});
+		return exited;
+	}
+
+	forgetExit(execId: string): void {
+		this.#expectedExits.delete(execId);
+	}
+
+	/** For replies that carry no descriptors. */
+	async #ask(type: number, body: BodyWriter, fds: readonly number[] = []): Promise<Reply> {
+		const reply = await this.request(type, body, fds);
+		addon.closeFds(reply.fds);
+		return reply;
+	}
+
+	#onEvent(type: number, body: BodyReader): void {
+		if (type === MESSAGE.EVENT_EXITED) {
+			this.#parts.events.onExit(this.sandboxId, body.string(TAG.CONTAINER_ID), toExit(body));
+		} else if (type === MESSAGE.EVENT_EXEC_EXITED) {
+			this.#expectedExits.get(body.string(TAG.EXEC_ID))?.resolve(body.u32(TAG.EXIT_CODE));
+		}
+		// Other events are of a later version: not ours to understand.
+	}
+
+	#onLost(): void {
+		const error = new UnavailableError(`the monitor of pod sandbox "${this.sandboxId}" is gone`, {sandboxId: this.sandboxId});
+		for (const {reject} of this.#expectedExits.values()) reject(error);
+		this.#expectedExits.clear();
+	}
+}
+
+/** true: nobody listens at the socket any more. */
+export function isNobodyThere(error: unknown): boolean {
+	return error instanceof SyscallError && error.message.startsWith('connect to') && [2, 111].includes(error.errno);
+}
+
+function ofContainer(containerId: string): BodyWriter {
+	return new BodyWriter().string(TAG.CONTAINER_ID, containerId);
+}
+
+function toExit(body: BodyReader): ExitRecord {
+	return {exitCode: body.u32(TAG.EXIT_CODE), finishedAtNs: body.u64(TAG.FINISHED_AT_NS), oomKilled: body.bool(TAG.OOM_KILLED)};
+}
+
+const PHASES = new Map<number, MonitorContainer['phase']>([
+	[PHASE.CREATED, 'created'],
+	[PHASE.RUNNING, 'running'],
+	[PHASE.EXITED, 'exited'],
+]);
+
+function toContainer(body: BodyReader): MonitorContainer {
+	const phase = PHASES.get(body.u32(TAG.PHASE));
+	if (phase === undefined) throw new CorruptError(`a container has the unknown phase ${body.u32(TAG.PHASE)}`);
+	return {
+		containerId: body.string(TAG.CONTAINER_ID),
+		pid: body.u32(TAG.PID, 0),
+		phase,
+		startedAtNs: body.u64(TAG.STARTED_AT_NS, 0n),
+		exit: phase === 'exited' ? toExit(body) : null,
+	};
+}
