@@ -1,0 +1,192 @@
+import {EventEmitter} from 'node:events';
+import type {Socket} from 'node:net';
+import {systemClock} from '../../../base/clock.js';
+import {CancelledError, UnavailableError} from '../../../base/errors.js';
+import {controlFrame, dataHead, FLAG_FIN, FLAG_UNIDIRECTIONAL, FrameParser, FrameType, GoAwayStatus, StreamStatus, type Frame} from './frames.js';
+import {HeaderDecoder, HeaderEncoder, type Headers} from './headers.js';
+import {SpdyStream, type StreamWire} from './stream.js';
+
+export interface SpdyLimits {
+	/** Streams open at once. */
+	readonly maxStreams: number;
+	/** A PING goes out this often: a peer that is gone answers it with a reset, even while nobody reads. */
+	readonly pingIntervalMs: number;
+	/** No data either way for so long ends the connection. */
+	readonly idleTimeoutMs: number;
+}
+
+/** Data frames are cut at this. */
+const MAX_DATA_BYTES = 64 * 1024;
+/** Bytes waiting for a peer that does not read: only answers to PINGs and refusals can pile up so far, as data waits for the socket. */
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The server's side of a SPDY/3.1 connection, as far as Kubernetes' clients use it: the client opens streams, nobody uses SPDY's flow control
+ * (moby/spdystream never sends WINDOW_UPDATE), so back-pressure is the socket's.
+ *
+ * Emits 'stream' for each stream that the client opened and that was accepted, and 'close' once.
+ */
+export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: []}> {
+	readonly #socket: Socket;
+	readonly #limits: SpdyLimits;
+	readonly #parser = new FrameParser();
+	readonly #decoder = new HeaderDecoder();
+	readonly #encoder = new HeaderEncoder();
+	readonly #streams = new Map<number, SpdyStream>();
+	readonly #blocked = new Set<number>();
+	readonly #closed = new AbortController();
+	#lastStreamId = 0;
+	#lastDataMs = systemClock.monotonicMs();
+
+	/** @param head What the HTTP parser read beyond the request. */
+	constructor(socket: Socket, head: Buffer, limits: SpdyLimits) {
+		super();
+		this.#socket = socket;
+		this.#limits = limits;
+		socket.setNoDelay(true);
+		socket.on('data', chunk => this.#receive(chunk));
+		socket.on('end', () => this.destroy());
+		socket.on('error', () => this.destroy());
+		socket.on('close', () => this.destroy());
+		void this.#watch();
+		// Later, so that the owner can listen for the streams first.
+		if (head.length > 0) queueMicrotask(() => this.#receive(head));
+	}
+
+	/** Aborts when the connection is over. */
+	get closed(): AbortSignal {
+		return this.#closed.signal;
+	}
+
+	/** Says good-bye after what was written, then closes. */
+	end(): void {
+		if (this.closed.aborted) return;
+		this.#send(controlFrame(FrameType.GOAWAY, 0, this.#lastStreamId, GoAwayStatus.OK));
+		this.#socket.end();
+	}
+
+	/** Closes at once. Idempotent. */
+	destroy(): void {
+		if (this.closed.aborted) return;
+		this.#closed.abort();
+		this.#socket.destroy();
+		for (const stream of [...this.#streams.values()]) stream.destroy(new UnavailableError('the connection is closed'));
+		this.emit('close');
+	}
+
+	/** Refuses a stream of the client's that nobody wants. */
+	refuse(stream: SpdyStream): void {
+		this.#send(controlFrame(FrameType.RST_STREAM, 0, stream.id, StreamStatus.REFUSED_STREAM));
+		stream.destroy();
+	}
+
+	#receive(chunk: Buffer): void {
+		if (this.closed.aborted) return;
+		try {
+			for (const frame of this.#parser.push(chunk)) this.#handle(frame);
+		} catch {
+			// After bad framing nothing that follows can be understood.
+			this.#send(controlFrame(FrameType.GOAWAY, 0, this.#lastStreamId, GoAwayStatus.PROTOCOL_ERROR));
+			this.destroy();
+		}
+	}
+
+	#handle(frame: Frame): void {
+		if (this.closed.aborted) return;
+		switch (frame.kind) {
+			case 'data':
+				this.#lastDataMs = systemClock.monotonicMs();
+				// A stream that we closed may still get what was under way.
+				this.#streams.get(frame.streamId)?.receive(frame.data, frame.fin);
+				break;
+			case 'syn-stream':
+				this.#open(frame.streamId, frame.flags, this.#decoder.decode(frame.block));
+				break;
+			case 'syn-reply':
+			case 'headers':
+				// Of no interest, but the decompressor must see every block.
+				this.#decoder.decode(frame.block);
+				if ((frame.flags & FLAG_FIN) !== 0) this.#streams.get(frame.streamId)?.receive(Buffer.alloc(0), true);
+				break;
+			case 'rst-stream':
+				this.#streams.get(frame.streamId)?.destroy(new CancelledError('the client reset the stream', {status: frame.status}));
+				break;
+			case 'ping':
+				// Even ids are answers to ours.
+				if (frame.id % 2 === 1) this.#send(controlFrame(FrameType.PING, 0, frame.id));
+				break;
+			case 'go-away':
+			case 'ignored':
+				break;
+		}
+	}
+
+	#open(streamId: number, flags: number, headers: Headers): void {
+		if (streamId % 2 === 0 || streamId <= this.#lastStreamId) throw new Error('stream ids of a client are odd and rise');
+		this.#lastStreamId = streamId;
+		if ((flags & FLAG_UNIDIRECTIONAL) !== 0 || this.#streams.size >= this.#limits.maxStreams) {
+			this.#send(controlFrame(FrameType.RST_STREAM, 0, streamId, StreamStatus.REFUSED_STREAM));
+			return;
+		}
+		const stream = new SpdyStream(streamId, headers, this.#wire);
+		this.#streams.set(streamId, stream);
+		this.#send(controlFrame(FrameType.SYN_REPLY, 0, streamId, this.#encoder.encode(new Map())));
+		if ((flags & FLAG_FIN) !== 0) stream.receive(Buffer.alloc(0), true);
+		this.emit('stream', stream);
+	}
+
+	readonly #wire: StreamWire = {
+		writeData: (streamId, data, fin, done) => this.#writeData(streamId, data, fin, done),
+		setBlocked: (streamId, blocked) => {
+			if (blocked) this.#blocked.add(streamId);
+			else this.#blocked.delete(streamId);
+			if (this.#blocked.size > 0) this.#socket.pause();
+			else if (this.#socket.isPaused()) this.#socket.resume();
+		},
+		forget: streamId => void this.#streams.delete(streamId),
+	};
+
+	#writeData(streamId: number, data: Buffer, fin: boolean, done: (error?: Error | null) => void): void {
+		if (this.closed.aborted || this.#socket.writableEnded) return done(new UnavailableError('the connection is closed'));
+		this.#lastDataMs = systemClock.monotonicMs();
+		this.#socket.cork();
+		for (let offset = 0; offset < data.length; offset += MAX_DATA_BYTES) {
+			const piece = data.subarray(offset, offset + MAX_DATA_BYTES);
+			this.#socket.write(dataHead(streamId, piece.length, false));
+			this.#socket.write(piece);
+		}
+		if (fin) this.#socket.write(dataHead(streamId, 0, true));
+		this.#socket.uncork();
+		if (!this.#socket.writableNeedDrain) return done();
+		this.#afterDrain(done);
+	}
+
+	/** Waits for the socket without a listener per write staying behind. */
+	#afterDrain(done: (error?: Error | null) => void): void {
+		const drained = (): void => {
+			this.closed.removeEventListener('abort', gone);
+			done();
+		};
+		const gone = (): void => {
+			this.#socket.off('drain', drained);
+			done(new UnavailableError('the connection is closed'));
+		};
+		this.#socket.once('drain', drained);
+		this.closed.addEventListener('abort', gone, {once: true});
+	}
+
+	#send(frame: Buffer): void {
+		if (this.closed.aborted || this.#socket.writableEnded) return;
+		this.#socket.write(frame);
+		if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.destroy();
+	}
+
+	async #watch(): Promise<void> {
+		for (let pingId = 2; ; pingId = (pingId + 2) % 0x1_0000_0000) {
+			await systemClock.sleep(this.#limits.pingIntervalMs, this.closed);
+			if (this.closed.aborted) return;
+			if (systemClock.monotonicMs() - this.#lastDataMs > this.#limits.idleTimeoutMs) return this.destroy();
+			this.#send(controlFrame(FrameType.PING, 0, pingId));
+		}
+	}
+}
