@@ -153,8 +153,10 @@ test('a command that cannot be opened is an internal error on the error stream, 
 test('a URL works once, and opens the command only then', async t => {
 	const server = await serverWith(t);
 	let opened = 0;
+	const ran = Promise.withResolvers<void>();
 	const url = server.execUrl(plain, async () => {
 		opened++;
+		ran.resolve();
 		return fakeSession().session;
 	});
 	t.regex(url, /^http:\/\/127\.0\.0\.1:\d+\/exec\/[\w-]{43}$/);
@@ -162,8 +164,8 @@ test('a URL works once, and opens the command only then', async t => {
 	t.is(statusCode, 101);
 	t.is(opened, 0);
 	for (const streamtype of ['error', 'stdin', 'stdout', 'stderr']) await client!.open({streamtype});
-	await client!.until('syn-reply');
 	t.like(await connect(url), {statusCode: 404});
+	await ran.promise;
 	t.is(opened, 1);
 });
 
@@ -232,11 +234,13 @@ test('a client that opens no streams is let go after a while', async t => {
 	t.like(client!.frames.at(-1), {kind: 'go-away'});
 });
 
-test('a connection without data gets PINGs and ends after its idle time; a dead one is noticed by them', async t => {
-	const server = await serverWith(t, {...usual, limits: {...usual.limits, pingIntervalMs: 20, idleTimeoutMs: 100}});
+test('a connection without data gets PINGs and ends after its idle time, and its program with it', async t => {
+	const server = await serverWith(t, {...usual, limits: {...usual.limits, pingIntervalMs: 20, idleTimeoutMs: 1500}});
 	const program = fakeSession();
-	const {client} = await connect(server.execUrl(plain, async () => program.session));
+	const opened = Promise.withResolvers<void>();
+	const {client} = await connect(server.execUrl(plain, async () => (opened.resolve(), program.session)));
 	for (const streamtype of ['error', 'stdin', 'stdout', 'stderr']) await client!.open({streamtype});
+	await opened.promise;
 	t.like(await client!.until('ping'), {id: 2});
 	await program.killed;
 	await client!.closed;
@@ -245,13 +249,13 @@ test('a connection without data gets PINGs and ends after its idle time; a dead 
 test('close ends sessions and idle sockets and kills their programs', async t => {
 	const server = await openStreamingServer({address: '127.0.0.1', port: 0}, silentLog, usual);
 	const program = fakeSession();
-	const url = server.execUrl(plain, async (): Promise<ExecSession> => program.session);
+	const opened = Promise.withResolvers<void>();
+	const url = server.execUrl(plain, async (): Promise<ExecSession> => (opened.resolve(), program.session));
 	const idle = connectSocket(Number(new URL(url).port), '127.0.0.1');
 	await once(idle, 'connect');
 	const {client} = await connect(url);
 	for (const streamtype of ['error', 'stdin', 'stdout', 'stderr']) await client!.open({streamtype});
-	await client!.until('syn-reply');
-	await systemClock.sleep(20);
+	await opened.promise;
 	await server.close();
 	await program.killed;
 	await client!.closed;

@@ -124,6 +124,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 	#open(streamId: number, flags: number, headers: Headers): void {
 		if (streamId % 2 === 0 || streamId <= this.#lastStreamId) throw new Error('stream ids of a client are odd and rise');
 		this.#lastStreamId = streamId;
+		this.#lastDataMs = systemClock.monotonicMs();
 		if ((flags & FLAG_UNIDIRECTIONAL) !== 0 || this.#streams.size >= this.#limits.maxStreams) {
 			this.#send(controlFrame(FrameType.RST_STREAM, 0, streamId, StreamStatus.REFUSED_STREAM));
 			return;
