@@ -46,6 +46,8 @@ export interface Addon {
 	openDirectory(path: string, callback: Callback<number>): void;
 	/** [read end, write end] */
 	pipe(): [number, number];
+	/** The two ends of a connection for Channel. */
+	socketPair(): [number, number];
 	memoryFile(bytes: Uint8Array): number;
 	readMemoryFile(fd: number, length: number): Buffer;
 	closeFds(fds: readonly number[]): void;

@@ -42,7 +42,12 @@ export class Connection {
 	 * @throws {SyscallError} stage "connect to": ENOENT, ECONNREFUSED when nobody listens. {UnimplementedError} no common version.
 	 */
 	static async open(name: string, socketPath: string, events: ConnectionEvents): Promise<Connection> {
-		const connection = new Connection(name, await callAddon<number>(done => addon.connect(socketPath, CONNECT_TIMEOUT_MS, done)), events);
+		return await Connection.over(name, await callAddon<number>(done => addon.connect(socketPath, CONNECT_TIMEOUT_MS, done)), events);
+	}
+
+	/** Says HELLO over a connected socket; takes it over. */
+	static async over(name: string, fd: number, events: ConnectionEvents): Promise<Connection> {
+		const connection = new Connection(name, fd, events);
 		try {
 			await connection.#hello();
 			return connection;

@@ -3,11 +3,10 @@
 
 #include "environment.h"
 
-namespace {
-
-void Init(v8::Local<v8::Object> exports, v8::Local<v8::Value> module, v8::Local<v8::Context> context, void* data) {
+// A well-known symbol instead of a constructor that registers: the library stays loaded when a Worker ends (see native/addon.mk),
+// so for the next Worker no constructor would run.
+NODE_MODULE_INIT(/* exports, module, context */) {
 	(void)module;
-	(void)data;
 	berth::Environment::Create(context);
 	berth::InitChannel(exports);
 	berth::InitFdStream(exports);
@@ -19,7 +18,3 @@ void Init(v8::Local<v8::Object> exports, v8::Local<v8::Value> module, v8::Local<
 	berth::InitSeccomp(exports);
 	if (InitUnpack != nullptr) InitUnpack(exports);
 }
-
-}  // namespace
-
-NODE_MODULE_CONTEXT_AWARE(berth, Init)

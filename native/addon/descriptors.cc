@@ -100,14 +100,25 @@ NAN_METHOD(OpenDirectory) {
 	}, FdToJs);
 }
 
+v8::Local<v8::Value> PairToJs(const int ends[2]) {
+	v8::Local<v8::Array> array = Nan::New<v8::Array>(2);
+	Nan::Set(array, 0, Nan::New(ends[0])).Check();
+	Nan::Set(array, 1, Nan::New(ends[1])).Check();
+	return array;
+}
+
 // pipe(): [read end, write end]
 NAN_METHOD(Pipe) {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0) return Nan::ThrowError(Nan::ErrnoException(errno, "pipe2"));
-	v8::Local<v8::Array> array = Nan::New<v8::Array>(2);
-	Nan::Set(array, 0, Nan::New(ends[0])).Check();
-	Nan::Set(array, 1, Nan::New(ends[1])).Check();
-	info.GetReturnValue().Set(array);
+	info.GetReturnValue().Set(PairToJs(ends));
+}
+
+// socketPair(): the two ends of a SOCK_SEQPACKET connection.
+NAN_METHOD(SocketPair) {
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return Nan::ThrowError(Nan::ErrnoException(errno, "socketpair"));
+	info.GetReturnValue().Set(PairToJs(ends));
 }
 
 // memoryFile(bytes): fd of a file in memory with this content.
@@ -163,6 +174,7 @@ void InitDescriptors(v8::Local<v8::Object> exports) {
 	Nan::SetMethod(exports, "notify", NotifySystemd);
 	Nan::SetMethod(exports, "openDirectory", OpenDirectory);
 	Nan::SetMethod(exports, "pipe", Pipe);
+	Nan::SetMethod(exports, "socketPair", SocketPair);
 	Nan::SetMethod(exports, "memoryFile", MemoryFile);
 	Nan::SetMethod(exports, "readMemoryFile", ReadMemoryFile);
 	Nan::SetMethod(exports, "closeFds", CloseFds);
