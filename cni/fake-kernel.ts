@@ -1,4 +1,3 @@
-import {spawn} from 'node:child_process';
 import {chmod, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {basename, join} from 'node:path';
@@ -30,33 +29,6 @@ export function fakeKernel(script: PluginScript): {readonly kernel: Kernel; read
 		},
 	};
 	return {kernel: kernel as unknown as Kernel, calls};
-}
-
-/** A kernel that really runs programs, by child_process; `prefix` is put before each (nsenter, say). */
-export function processKernel(prefix: readonly string[] = []): Kernel {
-	const runProgram = (request: ProgramRequest, signal: AbortSignal | null): Promise<ProgramResult> =>
-		new Promise((resolve, reject) => {
-			const [path = '', ...args] = [...prefix, request.path, ...request.args];
-			const env = Object.fromEntries(request.env.map(entry => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
-			const child = spawn(path, args, {env, detached: true});
-			const output: {readonly stdout: Buffer[]; readonly stderr: Buffer[]} = {stdout: [], stderr: []};
-			child.stdout.on('data', (chunk: Buffer) => output.stdout.push(chunk));
-			child.stderr.on('data', (chunk: Buffer) => output.stderr.push(chunk));
-			child.stdin.on('error', () => {});
-			child.stdin.end(request.stdin);
-			const kill = (): void => void (child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'));
-			const timeout = request.timeoutMs === 0 ? null : AbortSignal.timeout(request.timeoutMs);
-			timeout?.addEventListener('abort', kill);
-			signal?.addEventListener('abort', kill);
-			child.on('error', reject);
-			child.on('close', code => {
-				timeout?.removeEventListener('abort', kill);
-				signal?.removeEventListener('abort', kill);
-				const timedOut = code === null && timeout?.aborted === true;
-				resolve({exitCode: code ?? 137, stdout: Buffer.concat(output.stdout), stderr: Buffer.concat(output.stderr), timedOut});
-			});
-		});
-	return {runProgram} as unknown as Kernel;
 }
 
 export function bytes(value: object | string): Uint8Array {

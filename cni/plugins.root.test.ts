@@ -8,8 +8,10 @@ import {promisify} from 'node:util';
 import {systemClock} from '../base/clock.js';
 import {CancelledError, FailedError, TimedOutError} from '../base/errors.js';
 import {silentLog} from '../base/log.js';
+import type {Kernel} from '../native/native.js';
+import {openNative} from '../native/open-native.js';
 import type {Attachment, CniOptions} from './cni.js';
-import {attachment as plain, cniDirs, conflist, processKernel, writePlugin} from './fake-kernel.js';
+import {attachment as plain, cniDirs, conflist, writePlugin} from './fake-kernel.js';
 import {openCni} from './network.js';
 
 const run = promisify(execFile);
@@ -31,9 +33,15 @@ async function world(t: ExecutionContext, files: Readonly<Record<string, string>
 	const embedded = {bridge: `br${id}`, subnets: [subnet], dataDir};
 	const options: CniOptions = {...dirs.options, binDirs: [...dirs.options.binDirs, PLUGIN_DIR], embedded, ...change};
 	for (const [name, text] of Object.entries(files)) await writeFile(join(options.confDir, name), text);
-	const cni = await openCni(options, processKernel(node.enter), silentLog);
+	const cni = await openCni(options, kernelIn(node.enter), silentLog);
 	t.teardown(async () => await cni.close());
 	return {id, options, embedded, cni, node, dataDir, subnet, pod: async (suffix: string) => ({...plain, sandboxId: `${id}${suffix}`, netnsPath: (await netns(t, `berth-${suffix}-${id}`)).path})};
+}
+
+/** The real kernel, whose programs are started by `enter`. */
+function kernelIn([path = '', ...args]: readonly string[]): Kernel {
+	const {kernel} = openNative();
+	return {...kernel, runProgram: async (request, signal) => await kernel.runProgram({...request, path, args: [...args, request.path, ...request.args]}, signal)};
 }
 
 async function netns(t: ExecutionContext, name: string) {
