@@ -30,7 +30,10 @@ test('Admission runs at most its limit at once, first come first served', async 
 test('Admission forgets who gave up waiting, and failing work gives its place back', async t => {
 	const admission = new Admission(1);
 	const first = gate();
-	const running = admission.run(null, async () => { await first.promise; throw new Error('work'); });
+	const running = admission.run(null, async () => {
+		await first.promise;
+		throw new Error('work');
+	});
 	const abort = new AbortController();
 	let ran = false;
 	const waiting = admission.run(abort.signal, async () => void (ran = true));
@@ -40,5 +43,8 @@ test('Admission forgets who gave up waiting, and failing work gives its place ba
 	await t.throwsAsync(running, {message: 'work'});
 	t.is(await admission.run(null, async () => 7), 7);
 	t.false(ran);
-	await t.throwsAsync(admission.run(AbortSignal.abort(), async () => 0), {instanceOf: CancelledError});
+	await t.throwsAsync(
+		admission.run(AbortSignal.abort(), async () => 0),
+		{instanceOf: CancelledError},
+	);
 });

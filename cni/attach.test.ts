@@ -12,7 +12,10 @@ import {parseNetworkConfig, type NetworkConfig} from './config.js';
 import {detach} from './detach.js';
 import {attachment, bytes, cniDirs, conflist, fakeKernel, resultWith, type PluginScript} from './fake-kernel.js';
 
-const network = parseNetworkConfig('net.conflist', conflist('net', {type: 'first', own: 1}, {type: 'second', capabilities: {portMappings: true, bandwidth: true, dns: true, cgroupPath: true}}));
+const network = parseNetworkConfig(
+	'net.conflist',
+	conflist('net', {type: 'first', own: 1}, {type: 'second', capabilities: {portMappings: true, bandwidth: true, dns: true, cgroupPath: true}}),
+);
 
 async function chainWith(t: ExecutionContext, script: PluginScript) {
 	const dirs = await cniDirs({first: '', second: ''});
@@ -25,27 +28,39 @@ async function chainWith(t: ExecutionContext, script: PluginScript) {
 
 const adds: PluginScript = ({command, plugin}) => (command === 'ADD' ? resultWith(plugin === 'first' ? '10.0.0.1/24' : '10.0.0.2/24') : '');
 
-test('attach runs ADD in order, feeds each result to the next, and returns the last one\'s addresses', async t => {
+test("attach runs ADD in order, feeds each result to the next, and returns the last one's addresses", async t => {
 	const {chain, calls, names} = await chainWith(t, adds);
 	t.deepEqual(await attach(chain, network, attachment, null), {ips: ['10.0.0.2']});
 	t.deepEqual(names(), ['ADD first', 'ADD second']);
 	t.deepEqual(calls[0]!.stdin, {type: 'first', own: 1, name: 'net', cniVersion: '1.0.0'});
 	t.deepEqual(calls[1]!.stdin['prevResult'], resultWith('10.0.0.1/24'));
 	t.like(calls[0]!.env, {
-		CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'pod1', CNI_NETNS: attachment.netnsPath, CNI_IFNAME: 'eth0', CNI_PATH: chain.host.binDirs.join(':'),
+		CNI_COMMAND: 'ADD',
+		CNI_CONTAINERID: 'pod1',
+		CNI_NETNS: attachment.netnsPath,
+		CNI_IFNAME: 'eth0',
+		CNI_PATH: chain.host.binDirs.join(':'),
 		CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=pod1;K8S_POD_UID=uid-1',
 	});
 });
 
 test('attach passes capabilities only to the plugin that declares them, and only ports with a host port', async t => {
 	const {chain, calls} = await chainWith(t, adds);
-	await attach(chain, network, {
-		...attachment,
-		portMappings: [{protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: ''}, {protocol: 'udp', containerPort: 53, hostPort: 0, hostIp: ''}],
-		bandwidth: {ingressRate: 1_000_000, egressRate: null},
-		cgroupPath: '/pods/x',
-		dns: {servers: ['10.0.0.10'], searches: [], options: ['ndots:5']},
-	}, null);
+	await attach(
+		chain,
+		network,
+		{
+			...attachment,
+			portMappings: [
+				{protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: ''},
+				{protocol: 'udp', containerPort: 53, hostPort: 0, hostIp: ''},
+			],
+			bandwidth: {ingressRate: 1_000_000, egressRate: null},
+			cgroupPath: '/pods/x',
+			dns: {servers: ['10.0.0.10'], searches: [], options: ['ndots:5']},
+		},
+		null,
+	);
 	t.is(calls[0]!.stdin['runtimeConfig'], undefined);
 	t.deepEqual(calls[1]!.stdin['runtimeConfig'], {
 		portMappings: [{protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIP: ''}],
@@ -55,9 +70,14 @@ test('attach passes capabilities only to the plugin that declares them, and only
 	});
 });
 
-test('attach whose second plugin fails runs DEL of the whole chain backwards and throws the plugin\'s own words', async t => {
-	const {chain, calls, names, cacheDir} = await chainWith(t, call => (call.command === 'ADD' && call.plugin === 'second' ? {exitCode: 1, stdout: bytes({code: 11, msg: 'no room', details: 'try later'})} : adds(call, null)));
-	const error = await t.throwsAsync(attach(chain, network, attachment, null), {instanceOf: FailedError, message: 'CNI plugin "second" ADD failed: no room: try later (code 11)'});
+test("attach whose second plugin fails runs DEL of the whole chain backwards and throws the plugin's own words", async t => {
+	const {chain, calls, names, cacheDir} = await chainWith(t, call =>
+		call.command === 'ADD' && call.plugin === 'second' ? {exitCode: 1, stdout: bytes({code: 11, msg: 'no room', details: 'try later'})} : adds(call, null),
+	);
+	const error = await t.throwsAsync(attach(chain, network, attachment, null), {
+		instanceOf: FailedError,
+		message: 'CNI plugin "second" ADD failed: no room: try later (code 11)',
+	});
 	t.like(error.details, {plugin: 'second', command: 'ADD', network: 'net', pluginCode: 11});
 	t.deepEqual(names(), ['ADD first', 'ADD second', 'DEL second', 'DEL first']);
 	t.deepEqual(calls[2]!.stdin['prevResult'], resultWith('10.0.0.1/24'));
@@ -66,9 +86,19 @@ test('attach whose second plugin fails runs DEL of the whole chain backwards and
 
 const failures: readonly (readonly [string, PluginScript, object])[] = [
 	['prints garbage', () => 'Segmentation fault', {instanceOf: FailedError, message: /"first" ADD printed an invalid result: not JSON: Segmentation fault/}],
-	['fails without a report', () => ({exitCode: 2, stderr: bytes('panic: nil map\n')}), {instanceOf: FailedError, message: /"first" ADD exited with 2 and no error report: panic: nil map/}],
+	[
+		'fails without a report',
+		() => ({exitCode: 2, stderr: bytes('panic: nil map\n')}),
+		{instanceOf: FailedError, message: /"first" ADD exited with 2 and no error report: panic: nil map/},
+	],
 	['hangs', () => ({exitCode: 137, timedOut: true}), {instanceOf: TimedOutError, message: /"first" ADD did not end within 1000 ms/}],
-	['cannot be run', () => { throw new Error('EACCES'); }, {instanceOf: FailedError, message: /"first" ADD could not be run: EACCES/}],
+	[
+		'cannot be run',
+		() => {
+			throw new Error('EACCES');
+		},
+		{instanceOf: FailedError, message: /"first" ADD could not be run: EACCES/},
+	],
 	['gives no address', () => ({}), {instanceOf: FailedError, message: /network "net" \(net\.conflist\) gave the pod no address on eth0/}],
 ];
 for (const [what, script, expected] of failures) {
@@ -83,7 +113,10 @@ for (const [what, script, expected] of failures) {
 test('attach names a plugin that is missing and where it was looked for, and runs nothing', async t => {
 	const {chain, names} = await chainWith(t, adds);
 	const lacking: NetworkConfig = {...network, plugins: [network.plugins[0]!, {type: 'absent'}]};
-	await t.throwsAsync(attach(chain, lacking, attachment, null), {instanceOf: FailedError, message: `CNI plugin "absent" not found in ${chain.host.binDirs[0]}`});
+	await t.throwsAsync(attach(chain, lacking, attachment, null), {
+		instanceOf: FailedError,
+		message: `CNI plugin "absent" not found in ${chain.host.binDirs[0]}`,
+	});
 	t.deepEqual(names(), []);
 });
 
@@ -103,7 +136,7 @@ test('attach that is cancelled hands the signal to the plugin, runs DEL and thro
 	t.deepEqual(await readdir(cacheDir), []);
 });
 
-test('attach whose undo fails too throws the ADD\'s error and leaves what a later detach needs', async t => {
+test("attach whose undo fails too throws the ADD's error and leaves what a later detach needs", async t => {
 	let broken = true;
 	const {chain, names, cacheDir} = await chainWith(t, () => (broken ? {exitCode: 1, stdout: bytes({code: 1, msg: 'broken'})} : ''));
 	await t.throwsAsync(attach(chain, network, attachment, null), {message: /"first" ADD failed: broken/});

@@ -17,7 +17,10 @@ import {dropsHostPorts} from './runtime-config.js';
 export async function attach(chain: Chain, network: NetworkConfig, attachment: Attachment, signal: AbortSignal | null): Promise<AttachResult> {
 	assertAttachment(attachment);
 	if (dropsHostPorts(network.plugins, attachment)) {
-		chain.log.warn({network: network.name, source: network.source, sandboxId: attachment.sandboxId}, 'no plugin of the network has the capability portMappings: host ports are not mapped');
+		chain.log.warn(
+			{network: network.name, source: network.source, sandboxId: attachment.sandboxId},
+			'no plugin of the network has the capability portMappings: host ports are not mapped',
+		);
 	}
 	// Before anything is done: its DEL, too, would need the plugin.
 	for (const {type} of network.plugins) await findPlugin(chain.host.binDirs, type);
@@ -52,7 +55,8 @@ async function runAdd(
 	}
 	if (signal?.aborted === true) throw new CancelledError('pod network set-up cancelled by the client');
 	const ips = podIps(progress.result ?? {});
-	if (ips.length === 0) throw new FailedError(`network "${network.name}" (${network.source}) gave the pod no address on ${POD_INTERFACE}`, {network: network.name});
+	if (ips.length === 0)
+		throw new FailedError(`network "${network.name}" (${network.source}) gave the pod no address on ${POD_INTERFACE}`, {network: network.name});
 	return ips;
 }
 

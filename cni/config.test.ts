@@ -3,7 +3,14 @@ import {InvalidArgumentError} from '../base/errors.js';
 import {capabilitiesOf, isConfigFileName, parseNetworkConfig} from './config.js';
 
 test('parseNetworkConfig reads a list of plugins and keeps their own keys', t => {
-	const text = JSON.stringify({cniVersion: '1.0.0', name: 'net', plugins: [{type: 'bridge', mtu: 1400}, {type: 'portmap', capabilities: {portMappings: true, dns: false}}]});
+	const text = JSON.stringify({
+		cniVersion: '1.0.0',
+		name: 'net',
+		plugins: [
+			{type: 'bridge', mtu: 1400},
+			{type: 'portmap', capabilities: {portMappings: true, dns: false}},
+		],
+	});
 	const config = parseNetworkConfig('10-net.conflist', text);
 	t.like(config, {name: 'net', cniVersion: '1.0.0', source: '10-net.conflist'});
 	t.deepEqual(config.plugins[0], {type: 'bridge', mtu: 1400});
@@ -33,9 +40,19 @@ const bad: readonly (readonly [string, string, string, RegExp])[] = [
 	['an old version', 'a.conflist', '{"cniVersion":"0.2.0","name":"n","plugins":[{"type":"x"}]}', /: cniVersion: .* is "0\.2\.0"/],
 	['no plugins', 'a.conflist', '{"cniVersion":"1.0.0","name":"n","plugins":[]}', /: plugins: /],
 	['a plugin without type', 'a.conflist', '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x"},{}]}', /: plugins\[1\]\.type: /],
-	['a plugin type that is a path', 'a.conflist', '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"../../bin/sh"}]}', /: plugins\[0\]\.type: must be the file name/],
+	[
+		'a plugin type that is a path',
+		'a.conflist',
+		'{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"../../bin/sh"}]}',
+		/: plugins\[0\]\.type: must be the file name/,
+	],
 	['a plugin that is a string', 'a.conflist', '{"cniVersion":"1.0.0","name":"n","plugins":["x"]}', /: plugins\[0\]: must be a JSON object/],
-	['capabilities as a list', 'a.conflist', '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x","capabilities":["dns"]}]}', /: plugins\[0\]\.capabilities: /],
+	[
+		'capabilities as a list',
+		'a.conflist',
+		'{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x","capabilities":["dns"]}]}',
+		/: plugins\[0\]\.capabilities: /,
+	],
 	['a list in a .conf', 'a.conf', '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x"}]}', /: plugins: .*\.conflist/],
 	['a .conf without type', 'a.conf', '{"cniVersion":"1.0.0","name":"n"}', /^a\.conf: type: /],
 ];

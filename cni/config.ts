@@ -66,7 +66,8 @@ function parseJsonObject(fileName: string, text: string): JsonObject {
 }
 
 function nameOf(fileName: string, name: unknown): string {
-	if (typeof name !== 'string' || !CNI_NAME.test(name)) throw invalid(fileName, 'name', 'must start with a letter or digit, then letters, digits, "_", "." and "-"');
+	if (typeof name !== 'string' || !CNI_NAME.test(name))
+		throw invalid(fileName, 'name', 'must start with a letter or digit, then letters, digits, "_", "." and "-"');
 	return name;
 }
 
@@ -76,7 +77,8 @@ function versionOf(fileName: string, document: JsonObject): string {
 	const offered: unknown[] = Array.isArray(cniVersions) ? [...(cniVersions as unknown[])] : [];
 	if (cniVersion !== undefined) offered.push(cniVersion);
 	const version = SUPPORTED_VERSIONS.findLast(supported => offered.includes(supported));
-	if (version === undefined) throw invalid(fileName, 'cniVersion', `must be one of ${SUPPORTED_VERSIONS.join(', ')}, is ${JSON.stringify(cniVersion ?? cniVersions ?? null)}`);
+	if (version === undefined)
+		throw invalid(fileName, 'cniVersion', `must be one of ${SUPPORTED_VERSIONS.join(', ')}, is ${JSON.stringify(cniVersion ?? cniVersions ?? null)}`);
 	return version;
 }
 
@@ -89,7 +91,8 @@ function pluginOf(fileName: string, field: string, plugin: unknown): PluginConfi
 	if (!isJsonObject(plugin)) throw invalid(fileName, field.replace(/\.type$/, ''), 'must be a JSON object');
 	const {type} = plugin;
 	// The type is a file name below the bin dirs: a path would run any program of the host.
-	if (typeof type !== 'string' || !PLUGIN_TYPE.test(type) || type === '.' || type === '..') throw invalid(fileName, field, 'must be the file name of a plugin, without a path');
+	if (typeof type !== 'string' || !PLUGIN_TYPE.test(type) || type === '.' || type === '..')
+		throw invalid(fileName, field, 'must be the file name of a plugin, without a path');
 	const {capabilities} = plugin;
 	if (capabilities !== undefined && !isJsonObject(capabilities)) throw invalid(fileName, field.replace(/type$/, 'capabilities'), 'must be a JSON object');
 	return plugin as PluginConfig;

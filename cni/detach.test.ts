@@ -27,7 +27,10 @@ test('detach runs DEL backwards with the configuration and result of the ADD, wh
 	const {chain, dels, cacheDir} = await chainWith(t, works);
 	await attach(chain, network, attachment, null);
 	await detach(chain, parseNetworkConfig('other.conflist', conflist('other', {type: 'absent'})), attachment);
-	t.deepEqual(dels().map(({plugin}) => plugin), ['second', 'first']);
+	t.deepEqual(
+		dels().map(({plugin}) => plugin),
+		['second', 'first'],
+	);
 	for (const {stdin, env} of dels()) {
 		t.deepEqual(stdin['prevResult'], resultWith('10.0.0.2/24'));
 		t.is(env['CNI_NETNS'], attachment.netnsPath);
@@ -39,7 +42,10 @@ test('detach passes no prevResult before 0.4.0, which did not know it', async t 
 	const {chain, dels} = await chainWith(t, works);
 	await attach(chain, {...network, cniVersion: '0.3.1'}, attachment, null);
 	await detach(chain, null, attachment);
-	t.deepEqual(dels().map(({stdin}) => stdin['prevResult']), [undefined, undefined]);
+	t.deepEqual(
+		dels().map(({stdin}) => stdin['prevResult']),
+		[undefined, undefined],
+	);
 });
 
 test('detach again, or of a pod without cached result, runs DEL by the current configuration; without one it does nothing', async t => {
@@ -56,7 +62,10 @@ for (const netnsPath of ['/nowhere/netns', '']) {
 	test(`detach gives an empty CNI_NETNS when the namespace ${netnsPath === '' ? 'was never known' : 'is gone'}`, async t => {
 		const {chain, dels} = await chainWith(t, works);
 		await detach(chain, network, {...attachment, netnsPath});
-		t.deepEqual(dels().map(({env}) => env['CNI_NETNS']), ['', '']);
+		t.deepEqual(
+			dels().map(({env}) => env['CNI_NETNS']),
+			['', ''],
+		);
 	});
 }
 
@@ -65,12 +74,17 @@ test('detach takes a pin that is a plain file for a namespace that is gone', asy
 	const netnsPath = join(cacheDir, 'pin');
 	await writeFile(netnsPath, '');
 	await detach(chain, network, {...attachment, netnsPath});
-	t.deepEqual(dels().map(({env}) => env['CNI_NETNS']), ['', '']);
+	t.deepEqual(
+		dels().map(({env}) => env['CNI_NETNS']),
+		['', ''],
+	);
 });
 
 test('detach runs every plugin past one that fails, throws its words, keeps the cache, and a retry finishes', async t => {
 	let fails = true;
-	const {chain, dels, cacheDir} = await chainWith(t, call => (call.command === 'DEL' && call.plugin === 'second' && fails ? {exitCode: 1, stdout: bytes({code: 100, msg: 'busy'})} : works(call, null)));
+	const {chain, dels, cacheDir} = await chainWith(t, call =>
+		call.command === 'DEL' && call.plugin === 'second' && fails ? {exitCode: 1, stdout: bytes({code: 100, msg: 'busy'})} : works(call, null),
+	);
 	await attach(chain, network, attachment, null);
 	await t.throwsAsync(detach(chain, null, attachment), {instanceOf: FailedError, message: 'CNI plugin "second" DEL failed: busy (code 100)'});
 	t.is(dels().length, 2);

@@ -125,9 +125,16 @@ function pluginError(what: string, details: Readonly<Record<string, string>>, re
 	}
 	if (!isJsonObject(error) || typeof error['msg'] !== 'string') {
 		const stderr = new TextDecoder().decode(result.stderr);
-		return new FailedError(`${what} exited with ${result.exitCode} and no error report: ${excerpt(stdout.trim() === '' ? stderr : stdout)}`, {...details, exitCode: result.exitCode});
+		return new FailedError(`${what} exited with ${result.exitCode} and no error report: ${excerpt(stdout.trim() === '' ? stderr : stdout)}`, {
+			...details,
+			exitCode: result.exitCode,
+		});
 	}
 	const {code, msg, details: more} = error;
 	const text = typeof more === 'string' && more !== '' ? `${msg}: ${more}` : (msg as string);
-	return new FailedError(`${what} failed: ${text} (code ${String(code)})`, {...details, exitCode: result.exitCode, ...(typeof code === 'number' ? {pluginCode: code} : {})});
+	return new FailedError(`${what} failed: ${text} (code ${String(code)})`, {
+		...details,
+		exitCode: result.exitCode,
+		...(typeof code === 'number' ? {pluginCode: code} : {}),
+	});
 }

@@ -36,7 +36,9 @@ export function bytes(value: object | string): Uint8Array {
 }
 
 /** A directory of one test with a conf dir, a cache dir and a bin dir that holds `plugins` (name → script text), removed by `remove`. */
-export async function cniDirs(plugins: Readonly<Record<string, string>>): Promise<{readonly options: CniOptions; readonly root: string; remove(): Promise<void>}> {
+export async function cniDirs(
+	plugins: Readonly<Record<string, string>>,
+): Promise<{readonly options: CniOptions; readonly root: string; remove(): Promise<void>}> {
 	const root = await mkdtemp(join(tmpdir(), 'cni-test-'));
 	const options = {
 		confDir: join(root, 'net.d'),

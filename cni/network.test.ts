@@ -93,7 +93,10 @@ test('the embedded network serves an empty conf dir: bridge, host-local with bot
 	t.deepEqual(cni.status(), {ready: true, reason: '', message: ''});
 	t.is(await used(), 'brx');
 	t.like(calls[0]!.stdin, {
-		type: 'bridge', bridge: 'brx', isGateway: true, ipMasq: true,
+		type: 'bridge',
+		bridge: 'brx',
+		isGateway: true,
+		ipMasq: true,
 		ipam: {type: 'host-local', dataDir: '/x', ranges: [[{subnet: '10.1.0.0/16'}], [{subnet: 'fd00:1::/64'}]], routes: [{dst: '0.0.0.0/0'}, {dst: '::/0'}]},
 	});
 	t.deepEqual(calls[1]!.stdin['capabilities'], {portMappings: true});

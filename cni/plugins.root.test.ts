@@ -35,13 +35,25 @@ async function world(t: ExecutionContext, files: Readonly<Record<string, string>
 	for (const [name, text] of Object.entries(files)) await writeFile(join(options.confDir, name), text);
 	const cni = await openCni(options, kernelIn(node.enter), silentLog);
 	t.teardown(async () => await cni.close());
-	return {id, options, embedded, cni, node, dataDir, subnet, pod: async (suffix: string) => ({...plain, sandboxId: `${id}${suffix}`, netnsPath: (await netns(t, `berth-${suffix}-${id}`)).path})};
+	return {
+		id,
+		options,
+		embedded,
+		cni,
+		node,
+		dataDir,
+		subnet,
+		pod: async (suffix: string) => ({...plain, sandboxId: `${id}${suffix}`, netnsPath: (await netns(t, `berth-${suffix}-${id}`)).path}),
+	};
 }
 
 /** The real kernel, whose programs are started by `enter`. */
 function kernelIn([path = '', ...args]: readonly string[]): Kernel {
 	const {kernel} = openNative();
-	return {...kernel, runProgram: async (request, signal) => await kernel.runProgram({...request, path, args: [...args, request.path, ...request.args]}, signal)};
+	return {
+		...kernel,
+		runProgram: async (request, signal) => await kernel.runProgram({...request, path, args: [...args, request.path, ...request.args]}, signal),
+	};
 }
 
 async function netns(t: ExecutionContext, name: string) {
@@ -57,7 +69,9 @@ type World = Awaited<ReturnType<typeof world>>;
 async function traces({node, dataDir, options, embedded}: World, sandboxId: string) {
 	const [enter = '', ...args] = node.enter;
 	const links = JSON.parse((await run('ip', ['-n', node.name, '-j', 'link', 'show', 'type', 'veth'])).stdout || '[]') as unknown[];
-	const rules = (await run(enter, [...args, 'iptables-save'])).stdout.split('\n').filter(line => line.includes(sandboxId) || /^:CNI-(?:DN-)?[0-9a-f]{16,}/.test(line));
+	const rules = (await run(enter, [...args, 'iptables-save'])).stdout
+		.split('\n')
+		.filter(line => line.includes(sandboxId) || /^:CNI-(?:DN-)?[0-9a-f]{16,}/.test(line));
 	const leases = (await readdir(join(dataDir, embedded.bridge)).catch(() => [])).filter(name => /^[0-9.]+$/.test(name));
 	return {veths: links.length, leases, rules, cached: await readdir(options.cacheDir)};
 }
@@ -120,15 +134,30 @@ test('detach frees the address and the veth of a pod whose namespace is gone', a
 	const left = await traces(it, pod.sandboxId);
 	t.like(left, {leases: [], cached: []});
 	// Debian's bridge 1.1.1 forgets its masquerade chain when the namespace went first; port mappings are gone.
-	t.false(left.rules.some(rule => rule.includes('CNI-DN-')), left.rules.join('\n'));
+	t.false(
+		left.rules.some(rule => rule.includes('CNI-DN-')),
+		left.rules.join('\n'),
+	);
 });
 
 /** The embedded chain with one more plugin at its end. */
 const failing: readonly (readonly [string, string | null, object])[] = [
-	['fails with a report', '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho \'{"cniVersion":"1.0.0","code":7,"msg":"bad wish","details":"mtu"}\'; exit 1\n', {instanceOf: FailedError, message: /"last" ADD failed: bad wish: mtu \(code 7\)/}],
+	[
+		'fails with a report',
+		'#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho \'{"cniVersion":"1.0.0","code":7,"msg":"bad wish","details":"mtu"}\'; exit 1\n',
+		{instanceOf: FailedError, message: /"last" ADD failed: bad wish: mtu \(code 7\)/},
+	],
 	['hangs', '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\nsleep 600\n', {instanceOf: TimedOutError, message: /"last" ADD did not end within 3000 ms/}],
-	['prints garbage', '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho "<html>"\n', {instanceOf: FailedError, message: /"last" ADD printed an invalid result: not JSON: <html>/}],
-	['crashes', '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho boom >&2; kill -SEGV $$\n', {instanceOf: FailedError, message: /"last" ADD exited with \d+ and no error report: boom/}],
+	[
+		'prints garbage',
+		'#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho "<html>"\n',
+		{instanceOf: FailedError, message: /"last" ADD printed an invalid result: not JSON: <html>/},
+	],
+	[
+		'crashes',
+		'#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho boom >&2; kill -SEGV $$\n',
+		{instanceOf: FailedError, message: /"last" ADD exited with \d+ and no error report: boom/},
+	],
 	['is missing', null, {instanceOf: FailedError, message: /"last" not found in /}],
 ];
 for (const [what, script, expected] of failing) {
@@ -164,12 +193,15 @@ test('an attach that is cancelled kills the plugin with its children and leaves 
 async function useChainWithLast(it: World, script: string | null): Promise<void> {
 	const {bridge, subnets, dataDir} = it.embedded;
 	if (script !== null) await writePlugin(join(it.options.binDirs[0]!, 'last'), script);
-	await writeFile(join(it.options.confDir, '10.conflist'), conflist(
-		bridge,
-		{type: 'bridge', bridge, isGateway: true, ipMasq: true, ipam: {type: 'host-local', dataDir, ranges: subnets.map(subnet => [{subnet}])}},
-		{type: 'portmap', capabilities: {portMappings: true}},
-		{type: 'last'},
-	));
+	await writeFile(
+		join(it.options.confDir, '10.conflist'),
+		conflist(
+			bridge,
+			{type: 'bridge', bridge, isGateway: true, ipMasq: true, ipam: {type: 'host-local', dataDir, ranges: subnets.map(subnet => [{subnet}])}},
+			{type: 'portmap', capabilities: {portMappings: true}},
+			{type: 'last'},
+		),
+	);
 	// Ready before and after: with the embedded network, then with the file's. The message tells of the broken file that is read in the same pass.
 	await writeFile(join(it.options.confDir, '99-marker.conf'), '');
 	for (let tries = 0; !it.cni.status().message.includes('99-marker'); tries++) {

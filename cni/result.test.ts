@@ -4,11 +4,19 @@ import {bytes} from './fake-kernel.js';
 import {excerpt, parseResult, podIps} from './result.js';
 
 test('podIps takes the addresses of the pod side of eth0, in order', t => {
-	const result = parseResult('bridge', bytes({
-		cniVersion: '1.0.0',
-		interfaces: [{name: 'br0'}, {name: 'eth0'}, {name: 'eth0', sandbox: '/run/netns/a'}],
-		ips: [{address: '10.0.0.1/24', interface: 0}, {address: '10.0.0.9/24', interface: 2}, {address: 'fd00::9/64', interface: 2}, {address: '10.0.0.8/24', interface: 1}],
-	}));
+	const result = parseResult(
+		'bridge',
+		bytes({
+			cniVersion: '1.0.0',
+			interfaces: [{name: 'br0'}, {name: 'eth0'}, {name: 'eth0', sandbox: '/run/netns/a'}],
+			ips: [
+				{address: '10.0.0.1/24', interface: 0},
+				{address: '10.0.0.9/24', interface: 2},
+				{address: 'fd00::9/64', interface: 2},
+				{address: '10.0.0.8/24', interface: 1},
+			],
+		}),
+	);
 	t.deepEqual(podIps(result), ['10.0.0.9', 'fd00::9']);
 });
 

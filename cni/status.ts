@@ -14,9 +14,18 @@ export interface NetworkFacts {
 const NOT_READY = 'NetworkPluginNotReady';
 
 /** The NetworkReady condition. */
-export function toStatus({network, broken, missingPlugin}: NetworkFacts, confDir: string): {readonly ready: boolean; readonly reason: string; readonly message: string} {
+export function toStatus(
+	{network, broken, missingPlugin}: NetworkFacts,
+	confDir: string,
+): {readonly ready: boolean; readonly reason: string; readonly message: string} {
 	const complaints = broken.join('; ');
-	if (network === null) return {ready: false, reason: NOT_READY, message: complaints === '' ? `no network configuration in ${confDir}` : `no valid network configuration in ${confDir}: ${complaints}`};
-	if (missingPlugin !== '') return {ready: false, reason: NOT_READY, message: `network "${network.name}" (${network.source}): ${[missingPlugin, ...broken].join('; ')}`};
+	if (network === null)
+		return {
+			ready: false,
+			reason: NOT_READY,
+			message: complaints === '' ? `no network configuration in ${confDir}` : `no valid network configuration in ${confDir}: ${complaints}`,
+		};
+	if (missingPlugin !== '')
+		return {ready: false, reason: NOT_READY, message: `network "${network.name}" (${network.source}): ${[missingPlugin, ...broken].join('; ')}`};
 	return {ready: true, reason: '', message: complaints === '' ? '' : `network "${network.name}" (${network.source}) is used; passed over: ${complaints}`};
 }

@@ -39,7 +39,14 @@ export function outcomeText(version: ChannelVersion, outcome: Outcome): string {
 
 function toStatusObject(outcome: Outcome) {
 	if ('failure' in outcome) {
-		return {metadata: {}, status: 'Failure', message: `Internal error occurred: ${outcome.failure}`, reason: 'InternalError', details: {causes: [{message: outcome.failure}]}, code: 500} as const;
+		return {
+			metadata: {},
+			status: 'Failure',
+			message: `Internal error occurred: ${outcome.failure}`,
+			reason: 'InternalError',
+			details: {causes: [{message: outcome.failure}]},
+			code: 500,
+		} as const;
 	}
 	const {exitCode} = outcome;
 	if (exitCode === 0) return {metadata: {}, status: 'Success'} as const;

@@ -17,7 +17,10 @@ export class FakeClient {
 	readonly #deflate = createDeflate({dictionary: SPDY_DICTIONARY});
 	#nextId = 1;
 
-	constructor(readonly socket: Socket, head: Buffer) {
+	constructor(
+		readonly socket: Socket,
+		head: Buffer,
+	) {
 		const parser = new FrameParser();
 		const receive = (chunk: Buffer): void => {
 			for (const frame of parser.push(Buffer.from(chunk))) this.#take(frame);
@@ -57,7 +60,13 @@ export class FakeClient {
 
 	/** The whole of what the server sent on a stream, after its FIN. */
 	async text(streamId: number): Promise<string> {
-		while (!this.finished.has(streamId)) await Promise.race([once(this.socket, 'data'), this.closed.then(() => { throw new Error(`closed before the end of stream ${streamId}`); })]);
+		while (!this.finished.has(streamId))
+			await Promise.race([
+				once(this.socket, 'data'),
+				this.closed.then(() => {
+					throw new Error(`closed before the end of stream ${streamId}`);
+				}),
+			]);
 		return this.received.get(streamId) ?? '';
 	}
 
@@ -65,7 +74,12 @@ export class FakeClient {
 		for (;;) {
 			const frame = this.frames.find(candidate => candidate.kind === kind);
 			if (frame !== undefined) return frame;
-			await Promise.race([once(this.socket, 'data'), this.closed.then(() => { throw new Error(`closed before a ${kind}`); })]);
+			await Promise.race([
+				once(this.socket, 'data'),
+				this.closed.then(() => {
+					throw new Error(`closed before a ${kind}`);
+				}),
+			]);
 		}
 	}
 
@@ -85,13 +99,19 @@ export interface Answer {
 	readonly client: FakeClient | null;
 }
 
-export const spdyHeaders = {Connection: 'Upgrade', Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': ['v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io', 'channel.k8s.io']};
+export const spdyHeaders = {
+	Connection: 'Upgrade',
+	Upgrade: 'SPDY/3.1',
+	'X-Stream-Protocol-Version': ['v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io', 'channel.k8s.io'],
+};
 
 /** Presents a URL as client-go does. */
 export async function connect(url: string, headers: Readonly<Record<string, string | string[]>> = spdyHeaders, method = 'POST'): Promise<Answer> {
 	const {promise, resolve, reject} = Promise.withResolvers<Answer>();
 	const outgoing = request(url, {method, headers, agent: false});
-	outgoing.on('upgrade', (response, socket, head) => resolve({statusCode: response.statusCode ?? 0, headers: response.headers, body: '', client: new FakeClient(socket as Socket, head)}));
+	outgoing.on('upgrade', (response, socket, head) =>
+		resolve({statusCode: response.statusCode ?? 0, headers: response.headers, body: '', client: new FakeClient(socket as Socket, head)}),
+	);
 	outgoing.on('response', response => {
 		let body = '';
 		response.on('data', (chunk: Buffer) => (body += chunk.toString()));

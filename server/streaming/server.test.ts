@@ -53,7 +53,11 @@ test('a command gets its input, and its output, errors and success come back wit
 test('a non-zero exit code is told as v4 clients read it', async t => {
 	const {client, program, ids} = await sessionWith(t);
 	program.exit(42);
-	t.like(JSON.parse(await client.text(ids['error']!)), {status: 'Failure', reason: 'NonZeroExitCode', details: {causes: [{reason: 'ExitCode', message: '42'}]}});
+	t.like(JSON.parse(await client.text(ids['error']!)), {
+		status: 'Failure',
+		reason: 'NonZeroExitCode',
+		details: {causes: [{reason: 'ExitCode', message: '42'}]},
+	});
 });
 
 for (const version of ['v3.channel.k8s.io', 'v2.channel.k8s.io', 'channel.k8s.io']) {
@@ -143,9 +147,22 @@ test('a child in the background that holds the output open does not keep the ses
 
 test('a command that cannot be opened is an internal error on the error stream, with all streams ended', async t => {
 	const server = await serverWith(t);
-	const {client} = await connect(server.execUrl({...plain, stdin: false}, async () => { throw new Error('container is not running'); }));
-	const [error, stdout, stderr] = [await client!.open({streamtype: 'error'}), await client!.open({streamtype: 'stdout'}), await client!.open({streamtype: 'stderr'})];
-	t.like(JSON.parse(await client!.text(error)), {status: 'Failure', reason: 'InternalError', message: 'Internal error occurred: error executing command in container: container is not running', code: 500});
+	const {client} = await connect(
+		server.execUrl({...plain, stdin: false}, async () => {
+			throw new Error('container is not running');
+		}),
+	);
+	const [error, stdout, stderr] = [
+		await client!.open({streamtype: 'error'}),
+		await client!.open({streamtype: 'stdout'}),
+		await client!.open({streamtype: 'stderr'}),
+	];
+	t.like(JSON.parse(await client!.text(error)), {
+		status: 'Failure',
+		reason: 'InternalError',
+		message: 'Internal error occurred: error executing command in container: container is not running',
+		code: 500,
+	});
 	t.is(await client!.text(stdout), '');
 	t.is(await client!.text(stderr), '');
 });

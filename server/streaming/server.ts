@@ -59,7 +59,11 @@ export interface StreamingTimes {
 }
 
 /** Serves exec over HTTP with SPDY/3.1 upgrade. Resolves when it listens. */
-export async function openStreamingServer(options: StreamingOptions, log: Logger, times: StreamingTimes = {streamsTimeoutMs: STREAMS_TIMEOUT_MS, limits: LIMITS}): Promise<StreamingServer> {
+export async function openStreamingServer(
+	options: StreamingOptions,
+	log: Logger,
+	times: StreamingTimes = {streamsTimeoutMs: STREAMS_TIMEOUT_MS, limits: LIMITS},
+): Promise<StreamingServer> {
 	const pending = new TokenTable<Pending>();
 	const connections = new Set<SpdyConnection>();
 	const http = createServer({requestTimeout: HEAD_TIMEOUT_MS, headersTimeout: HEAD_TIMEOUT_MS, keepAliveTimeout: HEAD_TIMEOUT_MS}, refusePlain);
@@ -111,7 +115,13 @@ function refusePlain(request: IncomingMessage, response: ServerResponse): void {
 	response.end('an upgrade to SPDY/3.1 is required\n');
 }
 
-async function runExec({connection, pending, version, log, streamsTimeoutMs}: Found & {readonly connection: SpdyConnection; readonly log: Logger; readonly streamsTimeoutMs: number}): Promise<void> {
+async function runExec({
+	connection,
+	pending,
+	version,
+	log,
+	streamsTimeoutMs,
+}: Found & {readonly connection: SpdyConnection; readonly log: Logger; readonly streamsTimeoutMs: number}): Promise<void> {
 	const {containerId} = pending.request;
 	try {
 		const streams = await collectStreams(connection, expectedStreams(version, pending.request), streamsTimeoutMs);

@@ -11,7 +11,11 @@ import type {SpdyStream} from './spdy/stream.js';
  * @throws {TimedOutError} not all came within `timeoutMs`.
  * @throws {UnavailableError} the connection closed first.
  */
-export async function collectStreams(connection: SpdyConnection, expected: ReadonlySet<StreamType>, timeoutMs: number): Promise<ReadonlyMap<StreamType, Readable & Writable>> {
+export async function collectStreams(
+	connection: SpdyConnection,
+	expected: ReadonlySet<StreamType>,
+	timeoutMs: number,
+): Promise<ReadonlyMap<StreamType, Readable & Writable>> {
 	const streams = new Map<StreamType, Readable & Writable>();
 	const {promise: complete, resolve} = Promise.withResolvers<void>();
 	connection.on('stream', (stream: SpdyStream) => {

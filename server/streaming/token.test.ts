@@ -14,7 +14,7 @@ test('a token gives its value once', t => {
 test('a token expires', t => {
 	let nowMs = 0;
 	const table = new TokenTable<string>({monotonicMs: () => nowMs});
-	const [early, late] = [table.put('early'), (nowMs = 1000, table.put('late'))];
+	const [early, late] = [table.put('early'), ((nowMs = 1000), table.put('late'))];
 	nowMs = TOKEN_LIFETIME_MS;
 	t.is(table.take(early), null);
 	t.is(table.take(late), 'late');

@@ -22,7 +22,11 @@ export function negotiate(request: Pick<IncomingMessage, 'headers'>): {readonly 
 	if (offered.length === 0) return {statusCode: 400, message: `unable to upgrade: ${VERSION_HEADER} is required`};
 	const version = chooseVersion(offered);
 	if (version !== null) return {version};
-	return {statusCode: 403, message: `unable to upgrade: none of ${offered.join(', ')} is supported`, headers: CHANNEL_VERSIONS.map(name => [ACCEPTED_HEADER, name] as const)};
+	return {
+		statusCode: 403,
+		message: `unable to upgrade: none of ${offered.join(', ')} is supported`,
+		headers: CHANNEL_VERSIONS.map(name => [ACCEPTED_HEADER, name] as const),
+	};
 }
 
 export function acceptUpgrade(socket: Duplex, version: ChannelVersion): void {
@@ -44,5 +48,8 @@ export function refuseUpgrade(socket: Duplex, {statusCode, message, headers = []
 
 function tokens(header: string | string[] | undefined): readonly string[] {
 	const text = Array.isArray(header) ? header.join(',') : (header ?? '');
-	return text.split(',').map(token => token.trim().toLowerCase()).filter(token => token !== '');
+	return text
+		.split(',')
+		.map(token => token.trim().toLowerCase())
+		.filter(token => token !== '');
 }

@@ -19,6 +19,8 @@ export interface SpdyLimits {
 const MAX_DATA_BYTES = 64 * 1024;
 /** Bytes waiting for a peer that does not read: only answers to PINGs and refusals can pile up so far, as data waits for the socket. */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+/** How long a client may take to close after it was sent all. */
+const LINGER_MS = 10_000;
 
 /**
  * The server's side of a SPDY/3.1 connection, as far as Kubernetes' clients use it: the client opens streams, nobody uses SPDY's flow control
@@ -36,6 +38,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 	readonly #blocked = new Set<number>();
 	readonly #closed = new AbortController();
 	#lastStreamId = 0;
+	#ending = false;
 	#lastDataMs = systemClock.monotonicMs();
 
 	/** @param head What the HTTP parser read beyond the request. */
@@ -58,11 +61,14 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 		return this.#closed.signal;
 	}
 
-	/** Says good-bye after what was written, then closes. */
+	/** Says good-bye after what was written, and closes when the client does or after a while. */
 	end(): void {
-		if (this.closed.aborted) return;
+		if (this.closed.aborted || this.#ending) return;
 		this.#send(controlFrame(FrameType.GOAWAY, 0, this.#lastStreamId, GoAwayStatus.OK));
-		this.#socket.end();
+		this.#ending = true;
+		this.#socket.end(() => void systemClock.sleep(LINGER_MS, this.closed).then(() => this.destroy()));
+		// What still comes is read and dropped: closing with unread input sends a reset, which may cost the client the last of our output.
+		this.#socket.resume();
 	}
 
 	/** Closes at once. Idempotent. */
@@ -70,7 +76,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 		if (this.closed.aborted) return;
 		this.#closed.abort();
 		this.#socket.destroy();
-		for (const stream of [...this.#streams.values()]) stream.destroy(new UnavailableError('the connection is closed'));
+		for (const stream of this.#streams.values()) stream.destroy(new UnavailableError('the connection is closed'));
 		this.emit('close');
 	}
 
@@ -81,7 +87,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 	}
 
 	#receive(chunk: Buffer): void {
-		if (this.closed.aborted) return;
+		if (this.closed.aborted || this.#ending) return;
 		try {
 			for (const frame of this.#parser.push(chunk)) this.#handle(frame);
 		} catch {
@@ -141,7 +147,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 		setBlocked: (streamId, blocked) => {
 			if (blocked) this.#blocked.add(streamId);
 			else this.#blocked.delete(streamId);
-			if (this.#blocked.size > 0) this.#socket.pause();
+			if (this.#blocked.size > 0 && !this.#ending) this.#socket.pause();
 			else if (this.#socket.isPaused()) this.#socket.resume();
 		},
 		forget: streamId => void this.#streams.delete(streamId),

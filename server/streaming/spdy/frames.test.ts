@@ -32,30 +32,42 @@ const frame = fc.oneof(
 
 function serialize(value: Frame): Buffer {
 	switch (value.kind) {
-		case 'data': return Buffer.concat([dataHead(value.streamId, value.data.length, value.fin), value.data]);
-		case 'rst-stream': return controlFrame(FrameType.RST_STREAM, 0, value.streamId, value.status);
-		case 'ping': return controlFrame(FrameType.PING, 0, value.id);
-		case 'headers': return controlFrame(FrameType.HEADERS, value.flags, value.streamId, value.block);
-		case 'syn-stream': return controlFrame(FrameType.SYN_STREAM, value.flags, value.streamId, 0, Buffer.alloc(2), value.block);
-		default: throw new Error(value.kind);
+		case 'data':
+			return Buffer.concat([dataHead(value.streamId, value.data.length, value.fin), value.data]);
+		case 'rst-stream':
+			return controlFrame(FrameType.RST_STREAM, 0, value.streamId, value.status);
+		case 'ping':
+			return controlFrame(FrameType.PING, 0, value.id);
+		case 'headers':
+			return controlFrame(FrameType.HEADERS, value.flags, value.streamId, value.block);
+		case 'syn-stream':
+			return controlFrame(FrameType.SYN_STREAM, value.flags, value.streamId, 0, Buffer.alloc(2), value.block);
+		default:
+			throw new Error(value.kind);
 	}
 }
 
 test('frames come out as they went in, however the bytes are cut', t => {
-	fc.assert(fc.property(fc.array(frame, {maxLength: 12}), fc.integer({min: 1, max: 64}), (frames, pieceBytes) => {
-		t.deepEqual(parse(Buffer.concat(frames.map(serialize)), pieceBytes), frames);
-	}), {numRuns: 200});
+	fc.assert(
+		fc.property(fc.array(frame, {maxLength: 12}), fc.integer({min: 1, max: 64}), (frames, pieceBytes) => {
+			t.deepEqual(parse(Buffer.concat(frames.map(serialize)), pieceBytes), frames);
+		}),
+		{numRuns: 200},
+	);
 	t.pass();
 });
 
 test('arbitrary bytes are parsed or refused, never anything else', t => {
-	fc.assert(fc.property(fc.uint8Array({maxLength: 400}), bytes => {
-		try {
-			parse(Buffer.from(bytes), 7);
-		} catch (error) {
-			if (!(error instanceof InvalidArgumentError)) throw error;
-		}
-	}), {numRuns: 500});
+	fc.assert(
+		fc.property(fc.uint8Array({maxLength: 400}), bytes => {
+			try {
+				parse(Buffer.from(bytes), 7);
+			} catch (error) {
+				if (!(error instanceof InvalidArgumentError)) throw error;
+			}
+		}),
+		{numRuns: 500},
+	);
 	t.pass();
 });
 

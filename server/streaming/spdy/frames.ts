@@ -90,7 +90,11 @@ export function controlFrame(type: number, flags: number, ...body: readonly (num
 	const head = Buffer.alloc(HEAD_BYTES);
 	head.writeUInt32BE((0x8000_0000 + VERSION * 0x1_0000 + type) >>> 0, 0);
 	head[4] = flags;
-	head.writeUIntBE(parts.reduce((sum, part) => sum + part.length, 0), 5, 3);
+	head.writeUIntBE(
+		parts.reduce((sum, part) => sum + part.length, 0),
+		5,
+		3,
+	);
 	return Buffer.concat([head, ...parts]);
 }
 
@@ -98,20 +102,28 @@ function assertControl(type: number, version: number, length: number): void {
 	if (version !== VERSION) throw new InvalidArgumentError(`control frame of SPDY version ${version}, must be ${VERSION}`);
 	if (length > MAX_CONTROL_BYTES) throw new InvalidArgumentError(`control frame of ${length} bytes, at most ${MAX_CONTROL_BYTES} are accepted`);
 	const rule = LENGTHS.get(type);
-	if (rule !== undefined && (length < rule.least || (rule.exact && length !== rule.least))) throw new InvalidArgumentError(`control frame of type ${type} has ${length} bytes, must have ${rule.least}`);
+	if (rule !== undefined && (length < rule.least || (rule.exact && length !== rule.least)))
+		throw new InvalidArgumentError(`control frame of type ${type} has ${length} bytes, must have ${rule.least}`);
 }
 
 function toControlFrame(type: number, flags: number, body: Buffer): Frame {
 	// The highest bit of an id is reserved. Not `& 0x7fffffff` on a signed 32-bit value by accident: >>> keeps it positive.
 	const id = (): number => (body.readUInt32BE(0) & 0x7fff_ffff) >>> 0;
 	switch (type) {
-		case FrameType.SYN_STREAM: return {kind: 'syn-stream', streamId: id(), flags, block: body.subarray(10)};
-		case FrameType.SYN_REPLY: return {kind: 'syn-reply', streamId: id(), flags, block: body.subarray(4)};
-		case FrameType.HEADERS: return {kind: 'headers', streamId: id(), flags, block: body.subarray(4)};
-		case FrameType.RST_STREAM: return {kind: 'rst-stream', streamId: id(), status: body.readUInt32BE(4)};
-		case FrameType.GOAWAY: return {kind: 'go-away', streamId: id(), status: body.readUInt32BE(4)};
-		case FrameType.PING: return {kind: 'ping', id: body.readUInt32BE(0)};
-		default: return {kind: 'ignored', type};
+		case FrameType.SYN_STREAM:
+			return {kind: 'syn-stream', streamId: id(), flags, block: body.subarray(10)};
+		case FrameType.SYN_REPLY:
+			return {kind: 'syn-reply', streamId: id(), flags, block: body.subarray(4)};
+		case FrameType.HEADERS:
+			return {kind: 'headers', streamId: id(), flags, block: body.subarray(4)};
+		case FrameType.RST_STREAM:
+			return {kind: 'rst-stream', streamId: id(), status: body.readUInt32BE(4)};
+		case FrameType.GOAWAY:
+			return {kind: 'go-away', streamId: id(), status: body.readUInt32BE(4)};
+		case FrameType.PING:
+			return {kind: 'ping', id: body.readUInt32BE(0)};
+		default:
+			return {kind: 'ignored', type};
 	}
 }
 

@@ -9,7 +9,7 @@ import {PassThrough} from 'node:stream';
 
 const headers = fc.uniqueArray(fc.tuple(fc.stringMatching(/^[a-z-]{1,20}$/), fc.stringMatching(/^[ -~]{0,200}$/)), {selector: ([name]) => name, maxLength: 8});
 
-test('the dictionary is the protocol\'s: zlib writes its checksum into the header of a stream', t => {
+test("the dictionary is the protocol's: zlib writes its checksum into the header of a stream", t => {
 	t.is(SPDY_DICTIONARY.length, 1423);
 	t.is(deflateSync('', {dictionary: SPDY_DICTIONARY}).readUInt32BE(2), 0xe3c6_a7c2);
 });
@@ -24,25 +24,28 @@ test('blocks of one zlib stream are read one by one, over more than the window',
 });
 
 test('what the encoder writes is read by zlib and by the decoder', async t => {
-	await fc.assert(fc.asyncProperty(fc.array(headers, {minLength: 1, maxLength: 5}), async blocks => {
-		const encoder = new HeaderEncoder();
-		const decoder = new HeaderDecoder();
-		const inflate = createInflate({dictionary: SPDY_DICTIONARY, finishFlush: constants.Z_SYNC_FLUSH});
-		let bytes = 0;
-		inflate.on('data', (chunk: Buffer) => (bytes += chunk.length));
-		let plainBytes = 0;
-		for (const pairs of blocks) {
-			const block = encoder.encode(new Map(pairs));
-			t.deepEqual([...decoder.decode(block)], pairs);
-			plainBytes += 4 + pairs.flat().reduce((sum, text) => sum + 4 + text.length, 0);
-			inflate.write(block);
-		}
-		const {promise, resolve} = Promise.withResolvers<void>();
-		inflate.flush(constants.Z_SYNC_FLUSH, resolve);
-		await promise;
-		inflate.destroy();
-		t.is(bytes, plainBytes);
-	}), {numRuns: 50});
+	await fc.assert(
+		fc.asyncProperty(fc.array(headers, {minLength: 1, maxLength: 5}), async blocks => {
+			const encoder = new HeaderEncoder();
+			const decoder = new HeaderDecoder();
+			const inflate = createInflate({dictionary: SPDY_DICTIONARY, finishFlush: constants.Z_SYNC_FLUSH});
+			let bytes = 0;
+			inflate.on('data', (chunk: Buffer) => (bytes += chunk.length));
+			let plainBytes = 0;
+			for (const pairs of blocks) {
+				const block = encoder.encode(new Map(pairs));
+				t.deepEqual([...decoder.decode(block)], pairs);
+				plainBytes += 4 + pairs.flat().reduce((sum, text) => sum + 4 + text.length, 0);
+				inflate.write(block);
+			}
+			const {promise, resolve} = Promise.withResolvers<void>();
+			inflate.flush(constants.Z_SYNC_FLUSH, resolve);
+			await promise;
+			inflate.destroy();
+			t.is(bytes, plainBytes);
+		}),
+		{numRuns: 50},
+	);
 });
 
 test('a block that unpacks to more than the limit is refused', async t => {
@@ -55,14 +58,17 @@ test('a block that unpacks to more than the limit is refused', async t => {
 test('arbitrary and bent blocks are read or refused, never anything else', async t => {
 	const client = new FakeClient(new PassThrough() as never, Buffer.alloc(0));
 	const good = await client.compress({streamtype: 'error', 'other-header': 'value'});
-	fc.assert(fc.property(fc.nat(good.length - 1), fc.nat(255), (index, value) => {
-		const bent = Buffer.from(good);
-		bent[index] = value;
-		try {
-			new HeaderDecoder().decode(bent);
-		} catch (error) {
-			if (!(error instanceof InvalidArgumentError)) throw error;
-		}
-	}), {numRuns: 500});
+	fc.assert(
+		fc.property(fc.nat(good.length - 1), fc.nat(255), (index, value) => {
+			const bent = Buffer.from(good);
+			bent[index] = value;
+			try {
+				new HeaderDecoder().decode(bent);
+			} catch (error) {
+				if (!(error instanceof InvalidArgumentError)) throw error;
+			}
+		}),
+		{numRuns: 500},
+	);
 	t.throws(() => new HeaderDecoder().decode(Buffer.from('no zlib')), {instanceOf: InvalidArgumentError});
 });

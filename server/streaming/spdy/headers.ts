@@ -58,7 +58,8 @@ export class HeaderEncoder {
 
 function withoutZlibHeader(block: Buffer): Buffer {
 	const valid = block.length >= ZLIB_HEADER.length && (block[0]! & 0x0f) === 8 && (block[1]! & FDICT) !== 0 && block.readUInt16BE(0) % 31 === 0;
-	if (!valid || !block.subarray(2, 6).equals(ZLIB_HEADER.subarray(2))) throw new InvalidArgumentError('header block: the first one must begin a zlib stream with the SPDY dictionary');
+	if (!valid || !block.subarray(2, 6).equals(ZLIB_HEADER.subarray(2)))
+		throw new InvalidArgumentError('header block: the first one must begin a zlib stream with the SPDY dictionary');
 	return block.subarray(ZLIB_HEADER.length);
 }
 
