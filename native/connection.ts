@@ -7,6 +7,8 @@ const CONNECT_TIMEOUT_MS = 5000;
 const EMSGSIZE = 90;
 const ETOOMANYREFS = 109;
 const EPROTONOSUPPORT = 93;
+const EPIPE = 32;
+const ECONNRESET = 104;
 
 export interface Reply {
 	readonly body: BodyReader;
@@ -98,6 +100,7 @@ export class Connection {
 		return await new Promise((resolve, reject) => {
 			const errno = this.#send({type, requestId}, body.finish(), fds);
 			if (errno === 0) this.#pending.set(requestId, {resolve, reject});
+			else if (errno === EPIPE || errno === ECONNRESET) reject(this.#unavailable());
 			else reject(new SyscallError(`send to ${this.#name}`, errno, ''));
 		});
 	}

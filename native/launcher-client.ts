@@ -98,12 +98,11 @@ export class LauncherClient implements Launcher {
 	async #connectMonitor(sandboxId: string): Promise<MonitorClient> {
 		const monitor = await MonitorClient.connect({
 			sandboxId,
-			socketPath: path.join(this.#options.runDir, 'pods', sandboxId, 'monitor.sock'),
 			clock: this.#clock,
 			events: {onExit: (...fact) => this.#tell(() => this.#events.onExit(...fact))},
 			forgetPod: async () => await this.#forgetPod(sandboxId),
 			onDestroyed: gone => this.#deleteMonitor(gone),
-		});
+		}, path.join(this.#options.runDir, 'pods', sandboxId, 'monitor.sock'));
 		this.#monitors.set(sandboxId, monitor);
 		return monitor;
 	}

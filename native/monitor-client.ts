@@ -1,7 +1,7 @@
 import type {Clock} from '../base/clock.js';
 import {AlreadyExistsError, CorruptError, SyscallError, UnavailableError} from '../base/errors.js';
 import {addon, callAddon} from './addon.js';
-import {Connection, type Reply} from './connection.js';
+import {Connection, type ConnectionEvents, type Reply} from './connection.js';
 import {exec, execSync, type ExecHost} from './exec.js';
 import {launchFiles, writeLaunchSpec} from './launch-spec.js';
 import type {
@@ -12,7 +12,6 @@ import {MESSAGE, PHASE, TAG} from './protocol-numbers.js';
 
 export interface MonitorClientParts {
 	readonly sandboxId: string;
-	readonly socketPath: string;
 	readonly clock: Clock;
 	readonly events: Pick<LauncherEvents, 'onExit'>;
 	/** Has the launcher clear away what a dead monitor left. */
@@ -32,9 +31,14 @@ export class MonitorClient implements Monitor, ExecHost {
 	}
 
 	/** @throws {SyscallError} stage "connect to": nobody listens. */
-	static async connect(parts: MonitorClientParts): Promise<MonitorClient> {
+	static async connect(parts: MonitorClientParts, socketPath: string): Promise<MonitorClient> {
+		return await MonitorClient.over(parts, async (name, events) => await Connection.open(name, socketPath, events));
+	}
+
+	/** With a connection that `open` makes. */
+	static async over(parts: MonitorClientParts, open: (name: string, events: ConnectionEvents) => Promise<Connection>): Promise<MonitorClient> {
 		const monitor = new MonitorClient(parts);
-		monitor.#connection = await Connection.open(`monitor of pod sandbox "${parts.sandboxId}"`, parts.socketPath, {
+		monitor.#connection = await open(`monitor of pod sandbox "${parts.sandboxId}"`, {
 			onEvent: (type, body) => monitor.#onEvent(type, body),
 			onLost: () => monitor.#onLost(),
 		});
@@ -123,7 +127,7 @@ export class MonitorClient implements Monitor, ExecHost {
 		throw new UnavailableError(`the monitor of pod sandbox "${this.sandboxId}" is not connected`);
 	}
 
-	async expectExit(execId: string): Promise<number> {
+	expectExit(execId: string): Promise<number> {
 		if (this.#expectedExits.has(execId)) throw new AlreadyExistsError(`an exec with the id "${execId}" runs`, {execId});
 		const exited = new Promise<number>((resolve, reject) => this.#expectedExits.set(execId, {resolve, reject}));
 		// The caller may fail before it waits.
