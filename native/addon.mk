@@ -19,3 +19,12 @@ $(ADDON_DIR)/obj/%.o: native/%.cc native/addon.mk
 	$(ADDON_CXX) $(ADDON_FLAGS) $(ADDON_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(ADDON_OBJECTS:.o=.d)
+
+# The addon's tests with AddressSanitizer and UBSan in it; Node itself is as always, so leaks are not looked for (it never frees at exit).
+ADDON_TESTS ?= connection.test.js monitor-client.root.test.js program.root.test.js kernel.root.test.js
+.PHONY: test-addon-asan
+test-addon-asan:
+	@$(MAKE) --no-print-directory ADDON_DIR=build/asan/native ADDON_CXXFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' build/asan/native/berth.node
+	@cp -r build/base build/asan/ && cp build/native/*.js build/asan/native/
+	LD_PRELOAD="$$($(ADDON_CXX) -print-file-name=libasan.so) $$($(ADDON_CXX) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+		PATH="$(CURDIR)/node_modules/.bin:$$PATH" ava --timeout=120s $(ADDON_TESTS:%=build/asan/native/%)
