@@ -2,7 +2,11 @@ import {createRequire} from 'node:module';
 import {InvalidArgumentError, SyscallError} from '../base/errors.js';
 
 /** A failed native call. `errno` 0: the caller's value is wrong, and `stage` says how. */
-export interface Failure {readonly stage: string; readonly errno: number; readonly path: string}
+export interface Failure {
+	readonly stage: string;
+	readonly errno: number;
+	readonly path: string;
+}
 export type Callback<T> = (failure: Failure | null, value: T) => void;
 
 /** A SOCK_SEQPACKET connection. Owns its descriptor. */
@@ -37,9 +41,15 @@ export interface RawSeccompProfile {
 export interface Addon {
 	readonly Channel: new (fd: number, onMessage: (message: Buffer, fds: number[]) => void, onClose: (errno: number) => void) => RawChannel;
 	/** onRead: errno 0 and null at the end. */
-	readonly FdStream: new (fd: number, onRead: (errno: number, chunk: Buffer | null) => void) => RawFdStream;
+	readonly FdStream: new (
+		fd: number,
+		onRead: (errno: number, chunk: Buffer | null) => void,
+	) => RawFdStream;
 	/** Reaps a child of this process; takes the pidfd over. */
-	readonly ExitWatch: new (pidfd: number, onExit: (exitCode: number) => void) => object;
+	readonly ExitWatch: new (
+		pidfd: number,
+		onExit: (exitCode: number) => void,
+	) => object;
 	spawnProgram(path: string, args: readonly string[], env: readonly string[], stdin: Uint8Array, callback: Callback<SpawnedProgram>): void;
 	connect(path: string, timeoutMs: number, callback: Callback<number>): void;
 	notify(path: string, state: string, callback: Callback<void>): void;
@@ -61,7 +71,12 @@ export interface Addon {
 	syncFilesystem(path: string, callback: Callback<void>): void;
 	compileSeccomp(profile: RawSeccompProfile, architectures: readonly string[], callback: Callback<Buffer>): void;
 }
-export interface SpawnedProgram {readonly pid: number; readonly pidfd: number; readonly stdout: number; readonly stderr: number}
+export interface SpawnedProgram {
+	readonly pid: number;
+	readonly pidfd: number;
+	readonly stdout: number;
+	readonly stderr: number;
+}
 
 export const addon = createRequire(import.meta.url)('./berth.node') as Addon;
 

@@ -21,7 +21,10 @@ test('HELLO, then replies reach their requests whatever their order', async t =>
 	const replies = [1, 2, 3].map(async () => (await connection.request(MESSAGE.LIST)).body.u32(TAG.PID));
 	while (held.length < 3) await systemClock.sleep(1);
 	for (const header of held.toReversed()) peer.reply(header, new BodyWriter().u32(TAG.PID, header.requestId));
-	t.deepEqual(await Promise.all(replies), held.map(header => header.requestId));
+	t.deepEqual(
+		await Promise.all(replies),
+		held.map(header => header.requestId),
+	);
 	connection.close();
 	peer.channel.close();
 });
@@ -47,7 +50,10 @@ test('a body that is too long for a packet travels in a file, both ways, with de
 		t.is(addon.readMemoryFile(fds[1]!, 10).toString(), 'beside');
 		addon.closeFds(fds);
 		const back = new BodyWriter().string(TAG.VALUE, long.toUpperCase()).finish();
-		peer.send({...header, status: 0, flags: HEADER_FLAG.REPLY | HEADER_FLAG.BODY_IN_MEMFD}, back, [addon.memoryFile(back), addon.memoryFile(Buffer.from('back'))]);
+		peer.send({...header, status: 0, flags: HEADER_FLAG.REPLY | HEADER_FLAG.BODY_IN_MEMFD}, back, [
+			addon.memoryFile(back),
+			addon.memoryFile(Buffer.from('back')),
+		]);
 	};
 	const connection = await Connection.over('monitor', peer.near, quiet);
 	const reply = await connection.request(MESSAGE.CREATE_CONTAINER, new BodyWriter().string(TAG.VALUE, long), [addon.memoryFile(Buffer.from('beside'))]);
@@ -112,8 +118,13 @@ test('what does not fit into the socket is queued and arrives whole and in order
 	};
 	const connection = await Connection.over('monitor', peer.near, quiet);
 	const padding = Buffer.alloc(2000);
-	await Promise.all(Array.from({length: count}, async (_, i) => await connection.request(MESSAGE.LIST, new BodyWriter().u32(TAG.PID, i).bytes(TAG.VALUE, padding))));
-	t.deepEqual(seen, Array.from({length: count}, (_, i) => i));
+	await Promise.all(
+		Array.from({length: count}, async (_, i) => await connection.request(MESSAGE.LIST, new BodyWriter().u32(TAG.PID, i).bytes(TAG.VALUE, padding))),
+	);
+	t.deepEqual(
+		seen,
+		Array.from({length: count}, (_, i) => i),
+	);
 	connection.close();
 	peer.channel.close();
 });

@@ -1,7 +1,18 @@
 import {CorruptError, SyscallError, UnavailableError, UnimplementedError} from '../base/errors.js';
 import {addon, callAddon, type RawChannel} from './addon.js';
 import {BodyReader, BodyWriter, decodeHeader, encodeHeader, type Header} from './protocol.js';
-import {HEADER_BYTES, HEADER_FLAG, MAX_BODY_BYTES, MAX_FDS, MAX_INLINE_BODY_BYTES, MESSAGE, PROTOCOL_MIN_VERSION, PROTOCOL_VERSION, ROLE, TAG} from './protocol-numbers.js';
+import {
+	HEADER_BYTES,
+	HEADER_FLAG,
+	MAX_BODY_BYTES,
+	MAX_FDS,
+	MAX_INLINE_BODY_BYTES,
+	MESSAGE,
+	PROTOCOL_MIN_VERSION,
+	PROTOCOL_VERSION,
+	ROLE,
+	TAG,
+} from './protocol-numbers.js';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const EMSGSIZE = 90;
@@ -20,7 +31,10 @@ export interface ConnectionEvents {
 	/** Once, and not after close(). */
 	onLost(): void;
 }
-interface Pending {readonly resolve: (reply: Reply) => void; readonly reject: (error: Error) => void}
+interface Pending {
+	readonly resolve: (reply: Reply) => void;
+	readonly reject: (error: Error) => void;
+}
 
 /** One connection to the launcher or a monitor, after HELLO. Requests may be issued concurrently. */
 export class Connection {
@@ -36,7 +50,11 @@ export class Connection {
 	private constructor(name: string, fd: number, events: ConnectionEvents) {
 		this.#name = name;
 		this.#events = events;
-		this.#channel = new addon.Channel(fd, (message, fds) => this.#onMessage(message, fds), () => this.#lose());
+		this.#channel = new addon.Channel(
+			fd,
+			(message, fds) => this.#onMessage(message, fds),
+			() => this.#lose(),
+		);
 	}
 
 	/**

@@ -72,9 +72,19 @@ async function cutOf(clock: Clock, limits: ExecLimits, over: AbortSignal): Promi
 async function killExec(host: ExecHost, execId: string, started: Promise<Reply>, finished: Promise<number>): Promise<void> {
 	const kill = async (): Promise<unknown> => await host.request(MESSAGE.EXEC_KILL, new BodyWriter().string(TAG.EXEC_ID, execId));
 	const gone = new AbortController();
-	const ended = finished.then(() => {}, () => {}).finally(() => gone.abort());
+	const ended = finished
+		.then(
+			() => {},
+			() => {},
+		)
+		.finally(() => gone.abort());
 	// The monitor serves in order; the second kill is for one that took the exec up after the first.
-	const killed = kill().then(async () => (await started, await kill())).then(() => ended, () => ended);
+	const killed = kill()
+		.then(async () => (await started, await kill()))
+		.then(
+			() => ended,
+			() => ended,
+		);
 	await Promise.race([killed, host.clock.sleep(KILL_GRACE_MS, gone.signal)]);
 }
 

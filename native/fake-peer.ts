@@ -13,7 +13,11 @@ export class FakePeer {
 	constructor() {
 		const [near, far] = addon.socketPair();
 		this.near = near;
-		this.channel = new addon.Channel(far, (message, fds) => this.#onMessage(message, fds), () => void (this.closed = true));
+		this.channel = new addon.Channel(
+			far,
+			(message, fds) => this.#onMessage(message, fds),
+			() => void (this.closed = true),
+		);
 	}
 
 	#onMessage(message: Buffer, fds: number[]): void {

@@ -127,11 +127,15 @@ test('syncFilesystem and notifySystemd, with a socket path longer than sun_path'
 	await t.throwsAsync(kernel.syncFilesystem(`${dir}/missing`), {instanceOf: SyscallError});
 	const error = await t.throwsAsync(kernel.notifySystemd(`${dir}/${'long/'.repeat(30)}notify`, 'READY=1'), {instanceOf: SyscallError});
 	t.is(error.errno, 2);
-	const listener = execFile('python3', ['-c', `
+	const listener = execFile('python3', [
+		'-c',
+		`
 import os, socket, sys
 os.makedirs(sys.argv[1], exist_ok=True); os.chdir(sys.argv[1])
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind('notify'); print('bound', flush=True)
-print(s.recv(100).decode(), flush=True)`, `${dir}/${'long/'.repeat(30)}`]);
+print(s.recv(100).decode(), flush=True)`,
+		`${dir}/${'long/'.repeat(30)}`,
+	]);
 	const words: string[] = [];
 	const told = Promise.withResolvers<void>();
 	const bound = Promise.withResolvers<void>();
@@ -164,7 +168,9 @@ test('compileSeccomp: what is wrong is named', async t => {
 test('compileSeccomp: the kernel takes the program and it answers as the profile says', async t => {
 	const args = (value: bigint, op = 'SCMP_CMP_EQ'): SeccompProfile['syscalls'][number]['args'] => [{index: 0, value, valueTwo: 0n, op}];
 	const program = await kernel.compileSeccomp({
-		defaultAction: 'SCMP_ACT_ALLOW', defaultErrno: null, architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
+		defaultAction: 'SCMP_ACT_ALLOW',
+		defaultErrno: null,
+		architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
 		syscalls: [
 			{names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errno: 95, args: []},
 			{names: ['rmdir', 'rmdir'], action: 'SCMP_ACT_ERRNO', errno: null, args: []},
@@ -175,7 +181,9 @@ test('compileSeccomp: the kernel takes the program and it answers as the profile
 	});
 	t.is(program.length % 8, 0);
 	t.true(program.length / 8 > 10 && program.length / 8 < 200);
-	const {stdout} = await run('python3', ['-c', `
+	const {stdout} = await run('python3', [
+		'-c',
+		`
 import ctypes, os, sys
 code = bytes.fromhex(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
@@ -188,6 +196,8 @@ def errno(call, *a):
     except OSError as e: return e.errno
     return 0
 print(errno(os.mkdir, '/no/x'), errno(os.rmdir, '/no/x'), errno(os.lseek, 77, 0, 0), errno(os.lseek, 76, 0, 0), errno(os.close, 78), errno(os.close, 79), errno(os.close, 80))
-`, Buffer.from(program).toString('hex')]);
+`,
+		Buffer.from(program).toString('hex'),
+	]);
 	t.is(stdout.trim(), '95 1 5 9 6 6 9');
 });

@@ -1,9 +1,7 @@
 import path from 'node:path';
 import type {CgroupPlan, LaunchSpec, MonitorRequest, MountSpec, ProcessSpec, UserSpec} from './native.js';
 import type {BodyWriter} from './protocol.js';
-import {
-	CGROUP_NAMESPACE, GROUPS_POLICY, MOUNT_KIND, PID_NAMESPACE, POD_NAMESPACE, PROPAGATION, STDIN, TAG,
-} from './protocol-numbers.js';
+import {CGROUP_NAMESPACE, GROUPS_POLICY, MOUNT_KIND, PID_NAMESPACE, POD_NAMESPACE, PROPAGATION, STDIN, TAG} from './protocol-numbers.js';
 
 const PROPAGATIONS = {private: PROPAGATION.PRIVATE, slave: PROPAGATION.SLAVE, shared: PROPAGATION.SHARED} as const;
 const PID_NAMESPACES = {new: PID_NAMESPACE.NEW, pod: PID_NAMESPACE.POD, host: PID_NAMESPACE.HOST} as const;
@@ -12,8 +10,10 @@ const PID_NAMESPACES = {new: PID_NAMESPACE.NEW, pod: PID_NAMESPACE.POD, host: PI
 export function writeMonitorRequest(body: BodyWriter, request: MonitorRequest): BodyWriter {
 	const {network, ipc, uts, pid} = request.namespaces;
 	body.string(TAG.SANDBOX_ID, request.sandboxId);
-	body.u32(TAG.NAMESPACES, (network ? POD_NAMESPACE.NETWORK : 0) | (ipc ? POD_NAMESPACE.IPC : 0)
-		| (uts ? POD_NAMESPACE.UTS : 0) | (pid ? POD_NAMESPACE.PID : 0));
+	body.u32(
+		TAG.NAMESPACES,
+		(network ? POD_NAMESPACE.NETWORK : 0) | (ipc ? POD_NAMESPACE.IPC : 0) | (uts ? POD_NAMESPACE.UTS : 0) | (pid ? POD_NAMESPACE.PID : 0),
+	);
 	if (request.hostname !== null) body.string(TAG.HOSTNAME, request.hostname);
 	for (const [name, value] of request.sysctls) body.group(TAG.SYSCTL, it => it.string(TAG.NAME, name).string(TAG.VALUE, value));
 	if (request.shmSizeBytes !== null) body.u64(TAG.SHM_SIZE_BYTES, BigInt(request.shmSizeBytes));
@@ -52,12 +52,24 @@ export function writeLaunchSpec(body: BodyWriter, spec: LaunchSpec): BodyWriter 
 function writeFiles(body: BodyWriter, spec: LaunchSpec): void {
 	const {rootfs} = spec;
 	body.group(TAG.ROOTFS, it =>
-		it.strings(TAG.LOWER_DIR, rootfs.lowerDirs).string(TAG.UPPER_DIR, rootfs.upperDir).string(TAG.WORK_DIR, rootfs.workDir)
-			.bool(TAG.READONLY, rootfs.readonly).u32(TAG.PROPAGATION, PROPAGATIONS[rootfs.propagation]));
+		it
+			.strings(TAG.LOWER_DIR, rootfs.lowerDirs)
+			.string(TAG.UPPER_DIR, rootfs.upperDir)
+			.string(TAG.WORK_DIR, rootfs.workDir)
+			.bool(TAG.READONLY, rootfs.readonly)
+			.u32(TAG.PROPAGATION, PROPAGATIONS[rootfs.propagation]),
+	);
 	for (const device of spec.devices) {
 		body.group(TAG.DEVICE, it =>
-			it.string(TAG.PATH, device.path).u32(TAG.DEVICE_TYPE, device.type.charCodeAt(0)).u32(TAG.MAJOR, device.major)
-				.u32(TAG.MINOR, device.minor).u32(TAG.MODE, device.mode).u32(TAG.UID, device.uid).u32(TAG.GID, device.gid));
+			it
+				.string(TAG.PATH, device.path)
+				.u32(TAG.DEVICE_TYPE, device.type.charCodeAt(0))
+				.u32(TAG.MAJOR, device.major)
+				.u32(TAG.MINOR, device.minor)
+				.u32(TAG.MODE, device.mode)
+				.u32(TAG.UID, device.uid)
+				.u32(TAG.GID, device.gid),
+		);
 	}
 	for (const [link, target] of spec.symlinks) body.group(TAG.SYMLINK, it => it.string(TAG.PATH, link).string(TAG.TARGET, target));
 	body.strings(TAG.MASKED_PATH, spec.maskedPaths).strings(TAG.READONLY_PATH, spec.readonlyPaths).strings(TAG.VOLUME_DIR, spec.volumeDirs);
@@ -107,8 +119,8 @@ export function writeProcess(body: BodyWriter, process: ProcessSpec): BodyWriter
 		it.group(TAG.USER, user => writeUser(user, process.user));
 		const {bounding, effective, permitted, inheritable, ambient} = process.capabilities;
 		it.group(TAG.CAPABILITIES, sets =>
-			sets.u64(TAG.BOUNDING, bounding).u64(TAG.EFFECTIVE, effective).u64(TAG.PERMITTED, permitted)
-				.u64(TAG.INHERITABLE, inheritable).u64(TAG.AMBIENT, ambient));
+			sets.u64(TAG.BOUNDING, bounding).u64(TAG.EFFECTIVE, effective).u64(TAG.PERMITTED, permitted).u64(TAG.INHERITABLE, inheritable).u64(TAG.AMBIENT, ambient),
+		);
 		it.bool(TAG.NO_NEW_PRIVILEGES, process.noNewPrivileges);
 		for (const {resource, soft, hard} of process.rlimits) {
 			it.group(TAG.RLIMIT, limit => limit.u32(TAG.RESOURCE, resource).u64(TAG.SOFT, soft).u64(TAG.HARD, hard));

@@ -4,10 +4,10 @@ import type {Clock} from '../base/clock.js';
 import {SyscallError, UnavailableError} from '../base/errors.js';
 import {addon} from './addon.js';
 import type {Connection, Reply} from './connection.js';
-import {writeMonitorRequest} from './launch-spec.js';
+import {writeCgroup, writeMonitorRequest} from './launch-spec.js';
 import {connectOrStart} from './launcher-start.js';
 import {isNobodyThere, MonitorClient} from './monitor-client.js';
-import type {Launcher, LauncherEvents, LauncherOptions, Monitor, MonitorRequest} from './native.js';
+import type {CgroupPlan, Launcher, LauncherEvents, LauncherOptions, Monitor, MonitorRequest} from './native.js';
 import {BodyReader, BodyWriter} from './protocol.js';
 import {MESSAGE, TAG} from './protocol-numbers.js';
 
@@ -58,11 +58,11 @@ export class LauncherClient implements Launcher {
 	async createMonitor(request: MonitorRequest): Promise<Monitor> {
 		const reply = await this.#ask(MESSAGE.CREATE_MONITOR, writeMonitorRequest(new BodyWriter(), request));
 		try {
-			return await this.#connectMonitor(request.sandboxId);
+			return await this.#connectMonitor(request.sandboxId, request.cgroup);
 		} catch (error) {
 			// It was made but does not serve: nothing of it may be left.
 			killProcess(reply.body.u32(TAG.PID));
-			await this.#forgetPod(request.sandboxId);
+			await this.#forgetPod(request.sandboxId, request.cgroup);
 			throw error;
 		}
 	}
@@ -71,7 +71,7 @@ export class LauncherClient implements Launcher {
 		const known = this.#monitors.get(sandboxId);
 		if (known?.isConnected === true) return known;
 		try {
-			return await this.#connectMonitor(sandboxId);
+			return await this.#connectMonitor(sandboxId, null);
 		} catch (error) {
 			if (isNobodyThere(error)) return null;
 			throw error;
@@ -95,14 +95,18 @@ export class LauncherClient implements Launcher {
 		this.close();
 	}
 
-	async #connectMonitor(sandboxId: string): Promise<MonitorClient> {
-		const monitor = await MonitorClient.connect({
-			sandboxId,
-			clock: this.#clock,
-			events: {onExit: (...fact) => this.#tell(() => this.#events.onExit(...fact))},
-			forgetPod: async () => await this.#forgetPod(sandboxId),
-			onDestroyed: gone => this.#deleteMonitor(gone),
-		}, path.join(this.#options.runDir, 'pods', sandboxId, 'monitor.sock'));
+	/** @param cgroup As it was made with; null when an earlier daemon made it. */
+	async #connectMonitor(sandboxId: string, cgroup: CgroupPlan | null): Promise<MonitorClient> {
+		const monitor = await MonitorClient.connect(
+			{
+				sandboxId,
+				clock: this.#clock,
+				events: {onExit: (...fact) => this.#tell(() => this.#events.onExit(...fact))},
+				forgetPod: async () => await this.#forgetPod(sandboxId, cgroup),
+				onDestroyed: gone => this.#deleteMonitor(gone),
+			},
+			path.join(this.#options.runDir, 'pods', sandboxId, 'monitor.sock'),
+		);
 		this.#monitors.set(sandboxId, monitor);
 		return monitor;
 	}
@@ -112,11 +116,12 @@ export class LauncherClient implements Launcher {
 	}
 
 	/** What a dead monitor left is being killed by the launcher: that may take a moment. */
-	async #forgetPod(sandboxId: string): Promise<void> {
+	async #forgetPod(sandboxId: string, cgroup: CgroupPlan | null): Promise<void> {
 		const deadlineMs = this.#clock.monotonicMs() + FORGET_DEADLINE_MS;
 		for (const delayMs of backoff(FIRST_RETRY_MS, MAX_RETRY_MS)) {
 			try {
-				await this.#ask(MESSAGE.FORGET_POD, new BodyWriter().string(TAG.SANDBOX_ID, sandboxId));
+				const body = new BodyWriter().string(TAG.SANDBOX_ID, sandboxId);
+				await this.#ask(MESSAGE.FORGET_POD, cgroup === null ? body : writeCgroup(body, {...cgroup, writes: [], join: []}));
 				return;
 			} catch (error) {
 				const dying = error instanceof SyscallError && error.errno === EBUSY;

@@ -55,7 +55,12 @@ interface Start {
 async function startLauncher(options: LauncherOptions): Promise<Start> {
 	await mkdir(options.runDir, {recursive: true, mode: 0o700});
 	const args = [
-		'--run-dir', options.runDir, '--root-dir', options.rootDir, '--oom-score-adj', String(options.oomScoreAdj),
+		'--run-dir',
+		options.runDir,
+		'--root-dir',
+		options.rootDir,
+		'--oom-score-adj',
+		String(options.oomScoreAdj),
 		...options.cgroupDirs.flatMap(dir => ['--cgroup-dir', dir]),
 	];
 	const child = spawn(options.binaryPath, args, {detached: true, stdio: ['ignore', 'ignore', 'pipe'], env: {}, cwd: '/'});

@@ -34,25 +34,33 @@ class FakeMonitorPeer extends FakePeer {
 
 	#exec(header: Header, body: BodyReader, fds: number[]): void {
 		const execId = body.string(TAG.EXEC_ID);
-		const stdio = [TAG.STDIN_FD, TAG.STDOUT_FD, TAG.STDERR_FD].map(tag => (body.has(tag) ? fds[body.u32(tag)]! : 'ignore' as const));
+		const stdio = [TAG.STDIN_FD, TAG.STDOUT_FD, TAG.STDERR_FD].map(tag => (body.has(tag) ? fds[body.u32(tag)]! : ('ignore' as const)));
 		const child = spawn('/bin/sh', ['-c', body.groups(TAG.PROCESS)[0]!.string(TAG.ARG)], {stdio});
 		addon.closeFds(fds);
 		this.execs.set(execId, child);
 		this.reply(header, new BodyWriter().u32(TAG.PID, child.pid!));
 		child.on('exit', (code, signal) => {
-			const event = new BodyWriter().string(TAG.EXEC_ID, execId).string(TAG.CONTAINER_ID, 'c').u32(TAG.EXIT_CODE, signal === null ? code! : 137);
+			const event = new BodyWriter()
+				.string(TAG.EXEC_ID, execId)
+				.string(TAG.CONTAINER_ID, 'c')
+				.u32(TAG.EXIT_CODE, signal === null ? code! : 137);
 			this.send({type: MESSAGE.EVENT_EXEC_EXITED, requestId: 0, status: 0, flags: HEADER_FLAG.EVENT}, event.finish());
 		});
 	}
 }
 
-async function openMonitor(t: ExecutionContext): Promise<{monitor: MonitorClient; peer: FakeMonitorPeer; exits: [string, string, ExitRecord][]; forgotten: () => number}> {
+async function openMonitor(
+	t: ExecutionContext,
+): Promise<{monitor: MonitorClient; peer: FakeMonitorPeer; exits: [string, string, ExitRecord][]; forgotten: () => number}> {
 	const peer = new FakeMonitorPeer();
 	const exits: [string, string, ExitRecord][] = [];
 	let forgotten = 0;
 	const parts = {
-		sandboxId: 'pod', clock: systemClock, events: {onExit: (...exit: [string, string, ExitRecord]) => void exits.push(exit)},
-		forgetPod: async () => void forgotten++, onDestroyed() {},
+		sandboxId: 'pod',
+		clock: systemClock,
+		events: {onExit: (...exit: [string, string, ExitRecord]) => void exits.push(exit)},
+		forgetPod: async () => void forgotten++,
+		onDestroyed() {},
 	};
 	const monitor = await MonitorClient.over(parts, async (name, events) => await Connection.over(name, peer.near, events));
 	t.teardown(() => {
@@ -63,12 +71,19 @@ async function openMonitor(t: ExecutionContext): Promise<{monitor: MonitorClient
 	return {monitor, peer, exits, forgotten: () => forgotten};
 }
 
-const process_: ProcessSpec = {
-	args: [], env: [], cwd: '/', user: {spec: '', uid: null, gid: null, supplementalGids: [], groupsPolicy: 'merge'},
+const plainProcess: ProcessSpec = {
+	args: [],
+	env: [],
+	cwd: '/',
+	user: {spec: '', uid: null, gid: null, supplementalGids: [], groupsPolicy: 'merge'},
 	capabilities: {bounding: 0n, effective: 0n, permitted: 0n, inheritable: 0n, ambient: 0n},
-	noNewPrivileges: false, rlimits: [], oomScoreAdj: null, seccomp: null, tty: false,
+	noNewPrivileges: false,
+	rlimits: [],
+	oomScoreAdj: null,
+	seccomp: null,
+	tty: false,
 };
-const execOf = (script: string, execId = 'e1'): ExecRequest => ({containerId: 'c', execId, process: {...process_, args: [script]}, cgroupJoin: []});
+const execOf = (script: string, execId = 'e1'): ExecRequest => ({containerId: 'c', execId, process: {...plainProcess, args: [script]}, cgroupJoin: []});
 const limits = {timeoutMs: 0, maxOutputBytes: 1 << 20};
 const utf8 = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
@@ -175,7 +190,11 @@ test('exits come up, list has every phase, a lost monitor is destroyed by the la
 	peer.send({type: MESSAGE.EVENT_EXITED, requestId: 0, status: 0, flags: HEADER_FLAG.EVENT}, exited.finish());
 	peer.replies.set(MESSAGE.LIST, header => {
 		const list = new BodyWriter();
-		for (const [id, phase] of [['a', PHASE.CREATED], ['b', PHASE.RUNNING], ['c', PHASE.EXITED]] as const) {
+		for (const [id, phase] of [
+			['a', PHASE.CREATED],
+			['b', PHASE.RUNNING],
+			['c', PHASE.EXITED],
+		] as const) {
 			list.group(TAG.CONTAINER, it => {
 				it.string(TAG.CONTAINER_ID, id).u32(TAG.PID, 5).u32(TAG.PHASE, phase).u64(TAG.STARTED_AT_NS, 1n);
 				if (phase === PHASE.EXITED) it.u32(TAG.EXIT_CODE, 9).u64(TAG.FINISHED_AT_NS, 77n).bool(TAG.OOM_KILLED, true);
@@ -184,7 +203,14 @@ test('exits come up, list has every phase, a lost monitor is destroyed by the la
 		peer.reply(header, list);
 	});
 	const exit = {exitCode: 9, finishedAtNs: 77n, oomKilled: true};
-	t.deepEqual((await monitor.list()).map(it => [it.containerId, it.phase, it.exit]), [['a', 'created', null], ['b', 'running', null], ['c', 'exited', exit]]);
+	t.deepEqual(
+		(await monitor.list()).map(it => [it.containerId, it.phase, it.exit]),
+		[
+			['a', 'created', null],
+			['b', 'running', null],
+			['c', 'exited', exit],
+		],
+	);
 	t.deepEqual(exits, [['pod', 'c', exit]]);
 	peer.channel.close();
 	await monitor.destroy();
@@ -194,15 +220,45 @@ test('exits come up, list has every phase, a lost monitor is destroyed by the la
 
 const cgroup = {dirs: ['/sys/fs/cgroup/x'], writes: [{path: '/sys/fs/cgroup/x/cpu.max', value: 'max', required: true}], join: ['/sys/fs/cgroup/x']};
 const launch: LaunchSpec = {
-	containerId: 'c', namespaces: {pid: {pid: 12}, cgroup: 'new'}, cgroup,
+	containerId: 'c',
+	namespaces: {pid: {pid: 12}, cgroup: 'new'},
+	cgroup,
 	rootfs: {lowerDirs: ['/l1', '/l2'], upperDir: '/u', workDir: '/w', readonly: true, propagation: 'slave'},
 	mounts: [
 		{kind: 'filesystem', fstype: 'proc', target: '/proc', flags: 14, data: ''},
-		{kind: 'bind', source: '/etc', target: '/mnt/etc', recursive: false, readonly: true, recursiveReadOnly: false, noexec: true, nosuid: true, nodev: true, propagation: 'private'},
-		{kind: 'bind', source: '/usr', target: '/mnt/usr', recursive: true, readonly: false, recursiveReadOnly: false, noexec: false, nosuid: false, nodev: false, propagation: 'shared'},
+		{
+			kind: 'bind',
+			source: '/etc',
+			target: '/mnt/etc',
+			recursive: false,
+			readonly: true,
+			recursiveReadOnly: false,
+			noexec: true,
+			nosuid: true,
+			nodev: true,
+			propagation: 'private',
+		},
+		{
+			kind: 'bind',
+			source: '/usr',
+			target: '/mnt/usr',
+			recursive: true,
+			readonly: false,
+			recursiveReadOnly: false,
+			noexec: false,
+			nosuid: false,
+			nodev: false,
+			propagation: 'shared',
+		},
 	],
-	devices: [], symlinks: [['/dev/fd', '/proc/self/fd']], maskedPaths: ['/proc/kcore'], readonlyPaths: ['/proc/sys'], process: process_,
-	log: null, stdin: 'null', volumeDirs: ['/data'],
+	devices: [],
+	symlinks: [['/dev/fd', '/proc/self/fd']],
+	maskedPaths: ['/proc/kcore'],
+	readonlyPaths: ['/proc/sys'],
+	process: plainProcess,
+	log: null,
+	stdin: 'null',
+	volumeDirs: ['/data'],
 };
 
 test('createContainer sends detached mounts of the sources and the log directory, and closes its own', async t => {
@@ -221,7 +277,14 @@ test('createContainer sends detached mounts of the sources and the log directory
 	t.deepEqual(created, {pid: 9, user: {uid: 1, gid: 2, supplementalGids: [3, 4]}});
 	t.deepEqual(await Promise.all(inodes), await Promise.all(['/etc', '/usr', logDir].map(async dir => (await stat(dir)).ino)));
 	const {body} = peer.requests.at(-1)!;
-	t.deepEqual(body.groups(TAG.MOUNT).map(it => [it.string(TAG.TARGET), it.u32(TAG.MOUNT_FD, 99)]), [['/proc', 99], ['/mnt/etc', 0], ['/mnt/usr', 1]]);
+	t.deepEqual(
+		body.groups(TAG.MOUNT).map(it => [it.string(TAG.TARGET), it.u32(TAG.MOUNT_FD, 99)]),
+		[
+			['/proc', 99],
+			['/mnt/etc', 0],
+			['/mnt/usr', 1],
+		],
+	);
 	t.deepEqual([body.groups(TAG.LOG)[0]!.u32(TAG.LOG_DIR_FD), body.groups(TAG.LOG)[0]!.string(TAG.NAME)], [2, '0.log']);
 	t.is(body.u32(TAG.TARGET_PID), 12);
 });

@@ -4,9 +4,7 @@ import {addon, callAddon} from './addon.js';
 import {Connection, type ConnectionEvents, type Reply} from './connection.js';
 import {exec, execSync, type ExecHost} from './exec.js';
 import {launchFiles, writeLaunchSpec} from './launch-spec.js';
-import type {
-	CreatedContainer, ExecRequest, ExecResult, ExecSession, ExitRecord, LaunchSpec, LauncherEvents, Monitor, MonitorContainer,
-} from './native.js';
+import type {CreatedContainer, ExecRequest, ExecResult, ExecSession, ExitRecord, LaunchSpec, LauncherEvents, Monitor, MonitorContainer} from './native.js';
 import {BodyReader, BodyWriter} from './protocol.js';
 import {MESSAGE, PHASE, TAG} from './protocol-numbers.js';
 
@@ -18,7 +16,10 @@ export interface MonitorClientParts {
 	readonly forgetPod: () => Promise<void>;
 	readonly onDestroyed: (monitor: MonitorClient) => void;
 }
-interface ExpectedExit {readonly resolve: (exitCode: number) => void; readonly reject: (error: Error) => void}
+interface ExpectedExit {
+	readonly resolve: (exitCode: number) => void;
+	readonly reject: (error: Error) => void;
+}
 
 /** Monitor of native.ts over one connection. */
 export class MonitorClient implements Monitor, ExecHost {
@@ -91,11 +92,7 @@ export class MonitorClient implements Monitor, ExecHost {
 		return reply.body.groups(TAG.CONTAINER).map(toContainer);
 	}
 
-	async execSync(
-		request: ExecRequest,
-		limits: {readonly timeoutMs: number; readonly maxOutputBytes: number},
-		signal: AbortSignal | null,
-	): Promise<ExecResult> {
+	async execSync(request: ExecRequest, limits: {readonly timeoutMs: number; readonly maxOutputBytes: number}, signal: AbortSignal | null): Promise<ExecResult> {
 		return await execSync(this, request, {...limits, signal});
 	}
 

@@ -21,7 +21,9 @@ async function untilGone(pid: number): Promise<void> {
 
 test('input, both outputs, environment, arguments and exit code', async t => {
 	const {exitCode, stdout, stderr, timedOut} = await kernel.runProgram(
-		shell('cat; echo "$A" >&2; exit 7', {stdin: Buffer.from('in\0put'), env: ['A=b c']}), null);
+		shell('cat; echo "$A" >&2; exit 7', {stdin: Buffer.from('in\0put'), env: ['A=b c']}),
+		null,
+	);
 	t.deepEqual([exitCode, Buffer.from(stdout).toString(), Buffer.from(stderr).toString(), timedOut], [7, 'in\0put', 'b c\n', false]);
 });
 

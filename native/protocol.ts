@@ -27,7 +27,7 @@ export function encodeHeader(header: Header): Buffer {
 /** @throws {CorruptError} */
 export function decodeHeader(message: Buffer): Header {
 	if (message.length < HEADER_BYTES) throw new CorruptError(`message of ${message.length} bytes is shorter than its header`);
-	if (message.readUInt32LE(0) !== PROTOCOL_MAGIC) throw new CorruptError('message does not start with the protocol\'s magic number');
+	if (message.readUInt32LE(0) !== PROTOCOL_MAGIC) throw new CorruptError("message does not start with the protocol's magic number");
 	const bodyBytes = message.readUInt32LE(20);
 	if (bodyBytes > MAX_BODY_BYTES) throw new CorruptError(`message body of ${bodyBytes} bytes is longer than ${MAX_BODY_BYTES}`);
 	return {
