@@ -32,11 +32,19 @@ export interface Daemon extends AsyncDisposable {
 	leaks(): Promise<readonly string[]>;
 }
 
-/** @param extraConfig TOML that follows the rig's own; start it with a table. */
-export async function startDaemon(registry: Registry, extraConfig = ''): Promise<Daemon> {
+export interface DaemonChoices {
+	/** Lines of the config's table [network]. */
+	readonly network?: string;
+	/** Files to lie in the CNI conf dir, by name. */
+	readonly networkConfigs?: Readonly<Record<string, object>>;
+	readonly logLevel?: 'debug' | 'warn';
+}
+
+export async function startDaemon(registry: Registry, {network = '', networkConfigs = {}, logLevel = 'debug'}: DaemonChoices = {}): Promise<Daemon> {
 	const places = newPlaces();
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
-	await writeFile(places.configFile, toConfigText(places, HOSTS, registry.url, extraConfig));
+	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network}));
+	for (const [name, config] of Object.entries(networkConfigs)) await writeFile(join(places.confDir, name), JSON.stringify(config));
 	const daemon = new RigDaemon(places);
 	try {
 		await daemon.start();

@@ -47,8 +47,16 @@ export function newPlaces(): Places {
 	};
 }
 
-/** The config of a daemon there. `mirror`: base URL of the registry that stands in for `hosts`. `extra`: TOML after it. */
-export function toConfigText(places: Places, hosts: readonly string[], mirror: string, extra: string): string {
+export interface ConfigChoices {
+	readonly hosts: readonly string[];
+	/** Base URL of the registry that stands in for `hosts`. */
+	readonly mirror: string;
+	readonly logLevel: 'debug' | 'warn';
+	/** Lines of the table [network] besides conf_dir. */
+	readonly network: string;
+}
+
+export function toConfigText(places: Places, {hosts, mirror, logLevel, network}: ConfigChoices): string {
 	const quoted = (text: string): string => JSON.stringify(text);
 	return `root_dir = ${quoted(places.rootDir)}
 run_dir = ${quoted(places.runDir)}
@@ -56,12 +64,13 @@ socket = ${quoted(places.socket)}
 netns_dir = ${quoted(places.netnsDir)}
 cgroup_root = ${quoted(places.cgroupRoot)}
 [log]
-level = "debug"
+level = "${logLevel}"
 format = "json"
 [network]
 conf_dir = ${quoted(places.confDir)}
+${network}
 [network.embedded]
 bridge = ${quoted(places.bridge)}
 subnets = [${quoted(places.subnet)}]
-${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}${extra}`;
+${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}`;
 }
