@@ -13,11 +13,11 @@ export {CpuSamples} from './cpu-samples.js';
  * Statistics of containers: one pass over their cgroups' files for all of them, and what their writable layers hold.
  * What a container does not have any more is null; no container fails the others.
  */
-export async function readContainerStats(runtime: Pick<Runtime, 'kernel' | 'cgroups' | 'images' | 'clock' | 'cpuSamples'>, records: readonly ContainerRecord[]): Promise<readonly ContainerStatsFacts[]> {
+export async function readContainerStats(runtime: Pick<Runtime, 'kernel' | 'cgroups' | 'images' | 'clock' | 'cpuSamples' | 'log'>, records: readonly ContainerRecord[]): Promise<readonly ContainerStatsFacts[]> {
 	const mode = runtime.cgroups.mode === 'v2' ? 'v2' : 'v1';
 	const paths = records.flatMap(({cgroupPath}) => toPaths(runtime.cgroups, cgroupPath));
 	const readAll = runtime.kernel.readFiles(paths).then(files => ({files, atNs: runtime.clock.nowNs()}));
-	const [{files, atNs}, usages] = await Promise.all([readAll, Promise.all(records.map(({id}) => runtime.images.snapshotUsage(id)))]);
+	const [{files, atNs}, usages] = await Promise.all([readAll, Promise.all(records.map(({id}) => findUsage(runtime, id)))]);
 	const {mountpoint} = runtime.images.fsInfo().containerFs;
 	return records.map(({id}, index): ContainerStatsFacts => {
 		const [cpu, usage, stat, limit, swapLimit, swapUsage, pids] = files.slice(index * FILES, (index + 1) * FILES).map(toText);
@@ -33,6 +33,16 @@ export async function readContainerStats(runtime: Pick<Runtime, 'kernel' | 'cgro
 			writableLayer: toWritableLayer(mountpoint, usages[index] ?? null),
 		};
 	});
+}
+
+/** null too when it cannot be counted, which is logged: one broken layer must not blind the kubelet to all others. */
+async function findUsage(runtime: Pick<Runtime, 'images' | 'log'>, containerId: string): Promise<Usage | null> {
+	try {
+		return await runtime.images.snapshotUsage(containerId);
+	} catch (error) {
+		runtime.log.warn({err: error, containerId}, 'usage of the writable layer not known');
+		return null;
+	}
 }
 
 /** How many files toPaths gives. */
