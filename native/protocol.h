@@ -84,8 +84,8 @@ enum message_type {
 	MESSAGE_CREATE_MONITOR = 16,
 	/* -> MONITOR* {SANDBOX_ID, PID}. Those that are alive. */
 	MESSAGE_LIST_MONITORS = 17,
-	/* SANDBOX_ID -> nothing. For a pod whose monitor is lost: removes its run directory with the exit records. EBUSY: its monitor is
-	 * alive, or processes of the pod are still dying. Idempotent. */
+	/* SANDBOX_ID, [CGROUP: directories to remove, parents first] -> nothing. For a pod whose monitor is lost: removes its run directory with
+	 * the exit records. EBUSY: its monitor is alive, or processes of the pod are still dying. Idempotent. */
 	MESSAGE_FORGET_POD = 18,
 	/* -> nothing. EBUSY: monitors are alive. The launcher ends after the reply. */
 	MESSAGE_SHUTDOWN = 19,

@@ -1,0 +1,247 @@
+#include "kernel.h"
+#include "cgroup.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool path_list_add(struct path_list *list, struct span path)
+{
+	char *bytes = realloc(list->bytes, list->length + path.length + 1);
+	if (bytes == NULL)
+		return false;
+	memcpy(bytes + list->length, path.bytes, path.length);
+	bytes[list->length + path.length] = 0;
+	list->bytes = bytes;
+	list->length += path.length + 1;
+	return true;
+}
+
+const char *path_list_next(const struct path_list *list, const char *path)
+{
+	const char *next = path == NULL ? list->bytes : path + strlen(path) + 1;
+	return next == NULL || next >= list->bytes + list->length ? NULL : next;
+}
+
+void path_list_free(struct path_list *list)
+{
+	free(list->bytes);
+	*list = (struct path_list){NULL, 0};
+}
+
+static int open_in(const char *directory, const char *name, int flags)
+{
+	char path[PATH_MAX];
+	struct text text = text_over(path, sizeof path);
+	text_add(&text, directory);
+	text_add(&text, "/");
+	text_add(&text, name);
+	if (text.cut) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(path, flags | O_CLOEXEC | O_NOCTTY);
+}
+
+ssize_t read_file_in(const char *directory, const char *name, char *buffer, size_t capacity)
+{
+	int fd = open_in(directory, name, O_RDONLY);
+	if (fd < 0)
+		return -1;
+	ssize_t length = read(fd, buffer, capacity);
+	int error = errno;
+	close(fd);
+	errno = error;
+	return length;
+}
+
+int write_file_in(const char *directory, const char *name, const char *value, size_t length)
+{
+	int fd = open_in(directory, name, O_WRONLY);
+	if (fd < 0)
+		return -1;
+	ssize_t written = write(fd, value, length);
+	int error = errno;
+	close(fd);
+	errno = error;
+	return written == (ssize_t)length ? 0 : -1;
+}
+
+/* An empty cpuset takes no process (cgroup-v1/cpusets.rst): what the parent has is what a container without limits gets. */
+static void inherit_cpuset(const char *path, const char *parent)
+{
+	static const char *const names[] = {"cpuset.cpus", "cpuset.mems"};
+	for (unsigned i = 0; i < 2; i++) {
+		char value[4096];
+		ssize_t length = read_file_in(path, names[i], value, sizeof value);
+		if (length < 0 || length > 1)
+			continue;
+		length = read_file_in(parent, names[i], value, sizeof value);
+		if (length > 1)
+			write_file_in(path, names[i], value, (size_t)length);
+	}
+}
+
+int cgroup_make_dir(const char *path, struct failure *failure)
+{
+	char partial[PATH_MAX];
+	struct text copy = text_over(partial, sizeof partial);
+	text_add(&copy, path);
+	if (copy.cut)
+		return fail_at(failure, ENAMETOOLONG, "cgroup mkdir", path);
+	for (char *slash = strchr(partial + 1, '/');; slash = strchr(slash + 1, '/')) {
+		if (slash != NULL)
+			*slash = 0;
+		if (mkdir(partial, 0755) == 0) {
+			char *last = strrchr(partial, '/');
+			*last = 0;
+			char parent[PATH_MAX];
+			struct text parent_text = text_over(parent, sizeof parent);
+			text_add(&parent_text, partial);
+			*last = '/';
+			/* v2 has no such files to inherit: an empty cpuset there means the parent's. */
+			if (strstr(partial, "cpuset") != NULL)
+				inherit_cpuset(partial, parent);
+		} else if (errno != EEXIST && errno != EROFS) {
+			return fail_at(failure, errno, "cgroup mkdir", partial);
+		}
+		if (slash == NULL)
+			return 0;
+		*slash = '/';
+	}
+}
+
+static int apply_write(struct span one, struct failure *failure)
+{
+	char path[PATH_MAX];
+	struct span value = get_span_or_empty(one, TAG_VALUE);
+	if (!span_to_string(get_span_or_empty(one, TAG_PATH), path, sizeof path))
+		return fail_at_span(failure, ENAMETOOLONG, "cgroup write", get_span_or_empty(one, TAG_PATH));
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t written = fd < 0 ? -1 : write(fd, value.bytes, value.length);
+	int error = errno;
+	if (fd >= 0)
+		close(fd);
+	if (written >= 0 || !get_u32(one, TAG_REQUIRED, 0))
+		return 0;
+	return fail_at(failure, error, "cgroup write", path);
+}
+
+int cgroup_apply(struct span cgroup, struct path_list *made, struct failure *failure)
+{
+	struct span rest = cgroup;
+	struct span value;
+	while (next_with_tag(&rest, TAG_CGROUP_DIR, &value)) {
+		char path[PATH_MAX];
+		struct stat status;
+		if (!span_to_string(value, path, sizeof path))
+			return fail_at_span(failure, ENAMETOOLONG, "cgroup mkdir", value);
+		if (stat(path, &status) == 0)
+			continue;
+		if (!path_list_add(made, value))
+			return fail(failure, ENOMEM, "cgroup mkdir");
+		if (cgroup_make_dir(path, failure) != 0)
+			return -1;
+	}
+	rest = cgroup;
+	while (next_with_tag(&rest, TAG_CGROUP_WRITE, &value))
+		if (apply_write(value, failure) != 0)
+			return -1;
+	return 0;
+}
+
+bool cgroup_joins(struct span body, struct path_list *joins)
+{
+	struct span value;
+	while (next_with_tag(&body, TAG_CGROUP_JOIN, &value))
+		if (!path_list_add(joins, value))
+			return false;
+	return true;
+}
+
+int cgroup_join(const char *directory, struct failure *failure)
+{
+	return write_file_in(directory, "cgroup.procs", "0", 1) == 0 ? 0 : fail_at(failure, errno, "cgroup join", directory);
+}
+
+/* True when there was any. */
+static bool kill_listed(const char *directory)
+{
+	char procs[8192];
+	ssize_t length = read_file_in(directory, "cgroup.procs", procs, sizeof procs);
+	bool any = false;
+	for (ssize_t at = 0; at < length;) {
+		uint64_t pid = 0;
+		ssize_t start = at;
+		while (at < length && procs[at] >= '0' && procs[at] <= '9')
+			pid = pid * 10 + (uint64_t)(procs[at++] - '0');
+		/* A number that the buffer cut is read again in the next round. */
+		if (at == length)
+			break;
+		at++;
+		if (pid > 1 && at - start > 1 && kill((pid_t)pid, SIGKILL) == 0)
+			any = true;
+	}
+	return any;
+}
+
+void cgroup_kill(const struct path_list *joins)
+{
+	enum { ROUNDS = 16 };
+	const char *freezer = NULL;
+	const char *listed = NULL;
+	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path)) {
+		if (write_file_in(path, "cgroup.kill", "1", 1) == 0)
+			return;
+		if (write_file_in(path, "freezer.state", "FROZEN", 6) == 0)
+			freezer = path;
+		if (listed == NULL)
+			listed = path;
+	}
+	/* Frozen, nothing forks away under the list; the signals act when it thaws. */
+	if (freezer != NULL) {
+		kill_listed(freezer);
+		write_file_in(freezer, "freezer.state", "THAWED", 6);
+		listed = freezer;
+	}
+	for (unsigned i = 0; listed != NULL && i < ROUNDS && kill_listed(listed); i++)
+		;
+}
+
+int cgroup_remove(const struct path_list *made)
+{
+	int error = 0;
+	uint32_t end = made->length;
+	while (end > 0) {
+		uint32_t start = end - 1;
+		while (start > 0 && made->bytes[start - 1] != 0)
+			start--;
+		if (rmdir(made->bytes + start) != 0 && errno != ENOENT && errno != ENOTEMPTY && error == 0)
+			error = errno;
+		end = start;
+	}
+	return error;
+}
+
+static bool has_oom_kill(const char *content)
+{
+	const char *line = strstr(content, "oom_kill ");
+	/* memory.events: "oom_kill 1"; memory.oom_control: the same among others. Not "oom_kill_disable". */
+	return line != NULL && (line == content || line[-1] == '\n') && line[9] >= '1' && line[9] <= '9';
+}
+
+bool cgroup_oom_killed(const struct path_list *joins)
+{
+	static const char *const names[] = {"memory.oom_control", "memory.events"};
+	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path))
+		for (unsigned i = 0; i < 2; i++) {
+			char content[1024];
+			ssize_t length = read_file_in(path, names[i], content, sizeof content - 1);
+			if (length <= 0)
+				continue;
+			content[length] = 0;
+			return has_oom_kill(content);
+		}
+	return false;
+}

@@ -1,0 +1,40 @@
+/* Cgroup directories, v1 and v2: made, written, joined, killed in, removed. Paths come from the daemon; no decision is made here. */
+#ifndef BERTH_CGROUP_H
+#define BERTH_CGROUP_H
+
+#include "failure.h"
+#include "protocol-parse.h"
+
+#include <sys/types.h>
+
+/* Paths one after the other, each with its NUL. */
+struct path_list {
+	char *bytes;
+	uint32_t length;
+};
+
+bool path_list_add(struct path_list *list, struct span path);
+/* The path after `path`, or the first for NULL; NULL at the end. */
+const char *path_list_next(const struct path_list *list, const char *path);
+void path_list_free(struct path_list *list);
+
+/* Every directory of `path` that is missing, from the top; a new v1 cpuset directory takes cpus and mems over from its parent. */
+int cgroup_make_dir(const char *path, struct failure *failure);
+/* Makes TAG_CGROUP_DIRs and does TAG_CGROUP_WRITEs; those that it made are added to `made`, also when it fails. */
+int cgroup_apply(struct span cgroup, struct path_list *made, struct failure *failure);
+/* Adds every TAG_CGROUP_JOIN. */
+bool cgroup_joins(struct span body, struct path_list *joins);
+/* Puts the calling process there. */
+int cgroup_join(const char *directory, struct failure *failure);
+/* SIGKILL to all processes in it, as one step where the kernel can (cgroup.kill, the freezer). `joins`: its directory in each hierarchy. */
+void cgroup_kill(const struct path_list *joins);
+/* Removes the directories, last first. 0, or the errno of the first that stays (EBUSY); missing ones are fine. */
+int cgroup_remove(const struct path_list *made);
+/* The OOM killer took a process of it (memory.oom_control, cgroup v1; memory.events, v2). */
+bool cgroup_oom_killed(const struct path_list *joins);
+
+/* Up to `capacity` bytes of <directory>/<name>; -1 with errno. */
+ssize_t read_file_in(const char *directory, const char *name, char *buffer, size_t capacity);
+int write_file_in(const char *directory, const char *name, const char *value, size_t length);
+
+#endif

@@ -1,0 +1,13 @@
+/* The packets below connection.c. */
+#ifndef BERTH_CONNECTION_IO_H
+#define BERTH_CONNECTION_IO_H
+
+#include "connection.h"
+
+/* 0; EAGAIN; ENOTCONN: the peer is gone; EBADMSG or EMSGSIZE: malformed, only the header's fields may be used. Release in every case. */
+int receive_message(int fd, struct message *message);
+void release_message(struct message *message);
+void flush_queue(struct connection *connection);
+void drop_queue(struct connection *connection);
+
+#endif

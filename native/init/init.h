@@ -1,0 +1,51 @@
+/*
+ * What runs in a container before its program: cloned by the monitor, sets everything up, waits, execs. The monitor made the child with
+ * the namespaces of its PID (CLONE_NEWPID, or pid_for_children); all else is done here.
+ */
+#ifndef BERTH_INIT_H
+#define BERTH_INIT_H
+
+#include "../failure.h"
+#include "../protocol-parse.h"
+
+enum { MAX_GIDS = 1024 };
+
+enum init_report_kind {
+	/* Set up and parked (container), or about to exec (exec). With a terminal its master comes as SCM_RIGHTS. */
+	INIT_READY = 1,
+	/* Could not be set up, or (after READY) could not exec: stage "exec". The process exits right after. */
+	INIT_FAILED = 2,
+};
+
+/* What the init tells on its control socket (SOCK_SEQPACKET), one packet, gid_count gids of the array only. */
+struct init_report {
+	uint32_t kind;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t gid_count;
+	struct failure failure;
+	uint32_t gids[MAX_GIDS];
+};
+
+struct init_job {
+	/* Body of CREATE_CONTAINER or EXEC, checked. */
+	struct span body;
+	/* The fds that came with it. */
+	const int *fds;
+	uint32_t fd_count;
+	/* Our end of the control socket, O_CLOEXEC: its closing by exec tells the monitor of the success. */
+	int control_fd;
+	/* Ends of pipes; -1 = /dev/null. Unused with a terminal. */
+	int stdio[3];
+	/* Path of the pod's /dev/shm in the monitor's mount namespace; null: the host's /dev/shm. */
+	const char *shm_path;
+	/* For an exec: pidfd of the container's init; -1 for a container. */
+	int target_pidfd;
+};
+
+/* CREATE_CONTAINER: set up, report READY, wait for one byte on the control socket (EOF: exit), exec. */
+_Noreturn void run_container_init(const struct init_job *job);
+/* EXEC: enter the container, set up, report READY, exec without waiting. */
+_Noreturn void run_exec_init(const struct init_job *job);
+
+#endif
