@@ -33,7 +33,8 @@ const MAX_SHARES = 262_144n;
  */
 export function toCpuShares(shares: bigint): bigint | null {
 	if (shares === 0n) return null;
-	if (shares < MIN_SHARES || shares > MAX_SHARES) throw new InvalidArgumentError(`cpu_shares ${shares} is not in ${MIN_SHARES}..${MAX_SHARES}`, {field: 'cpu_shares'});
+	if (shares < MIN_SHARES || shares > MAX_SHARES)
+		throw new InvalidArgumentError(`cpu_shares ${shares} is not in ${MIN_SHARES}..${MAX_SHARES}`, {field: 'cpu_shares'});
 	return shares;
 }
 

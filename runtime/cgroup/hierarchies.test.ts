@@ -40,7 +40,10 @@ test('detectCgroups takes the mount below /sys/fs/cgroup, whichever comes first'
 });
 
 test('detectCgroups without any hierarchy is an error', t => {
-	t.throws(() => detectCgroups('23 20 0:20 / /sys rw - sysfs sysfs rw\n'), {instanceOf: UnavailableError, message: 'no cgroup hierarchy is mounted below /sys/fs/cgroup'});
+	t.throws(() => detectCgroups('23 20 0:20 / /sys rw - sysfs sysfs rw\n'), {
+		instanceOf: UnavailableError,
+		message: 'no cgroup hierarchy is mounted below /sys/fs/cgroup',
+	});
 });
 
 test('openCgroups finds what this machine has', async t => t.true((await openCgroups()).mode.length > 0));
@@ -78,4 +81,4 @@ for (const path of ['kubepods', '', '/a/../../etc', '/a/./b', '/..', '/a\0', '/a
 	});
 }
 
-test('a container has its cgroup in the pod\'s', t => t.is(toContainerCgroupPath('/kubepods/pod1/', 'c1'), '/kubepods/pod1/c1'));
+test("a container has its cgroup in the pod's", t => t.is(toContainerCgroupPath('/kubepods/pod1/', 'c1'), '/kubepods/pod1/c1'));

@@ -20,7 +20,22 @@ export interface CgroupHierarchies {
 }
 
 /** Controllers that a v1 hierarchy may carry (cgroups.rst, and the kernel's cgroup_subsys.h); other words among the mount options are flags. */
-const V1_CONTROLLERS = new Set(['cpu', 'cpuacct', 'cpuset', 'memory', 'devices', 'freezer', 'blkio', 'pids', 'hugetlb', 'net_cls', 'net_prio', 'perf_event', 'rdma', 'misc']);
+const V1_CONTROLLERS = new Set([
+	'cpu',
+	'cpuacct',
+	'cpuset',
+	'memory',
+	'devices',
+	'freezer',
+	'blkio',
+	'pids',
+	'hugetlb',
+	'net_cls',
+	'net_prio',
+	'perf_event',
+	'rdma',
+	'misc',
+]);
 const HOST_ROOT = '/sys/fs/cgroup/';
 
 /**
@@ -42,7 +57,8 @@ export function detectCgroups(mountinfo: string): CgroupHierarchies {
 		const controllers = mount.options.filter(option => V1_CONTROLLERS.has(option) || option.startsWith('name='));
 		const key = controllers.join(',');
 		const known = v1.get(key);
-		if (controllers.length > 0 && (known === undefined || isBetter(mount.mountpoint, known.mountpoint))) v1.set(key, {mountpoint: mount.mountpoint, controllers});
+		if (controllers.length > 0 && (known === undefined || isBetter(mount.mountpoint, known.mountpoint)))
+			v1.set(key, {mountpoint: mount.mountpoint, controllers});
 	}
 	const hasControllers = [...v1.values()].some(({controllers}) => controllers.some(controller => V1_CONTROLLERS.has(controller)));
 	if (hasControllers) return {mode: unified === null ? 'v1' : 'hybrid', v1: [...v1.values()], unified};
@@ -98,7 +114,9 @@ export function v1Dir(hierarchies: CgroupHierarchies, controller: string, cgroup
 /** What a container sees below its /sys/fs/cgroup. */
 export function mountSpecs(hierarchies: CgroupHierarchies): CgroupMountSpec[] {
 	if (hierarchies.mode === 'v2') return [{name: '', fstype: 'cgroup2', options: ''}];
-	const v1 = hierarchies.v1.map(({mountpoint, controllers}): CgroupMountSpec => ({name: basename(mountpoint), fstype: 'cgroup', options: controllers.join(',')}));
+	const v1 = hierarchies.v1.map(
+		({mountpoint, controllers}): CgroupMountSpec => ({name: basename(mountpoint), fstype: 'cgroup', options: controllers.join(',')}),
+	);
 	return hierarchies.unified === null ? v1 : [...v1, {name: basename(hierarchies.unified.mountpoint), fstype: 'cgroup2', options: ''}];
 }
 

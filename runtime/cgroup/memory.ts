@@ -20,12 +20,16 @@ export interface MemoryLimits {
 export function toMemoryLimits(limitBytes: bigint, swapLimitBytes: bigint): MemoryLimits | null {
 	if (limitBytes === 0n && swapLimitBytes === 0n) return null;
 	if (limitBytes < -1n || (limitBytes > 0n && limitBytes < MIN_MEMORY_LIMIT_BYTES))
-		throw new InvalidArgumentError(`memory_limit_in_bytes ${limitBytes} is neither -1 nor at least ${MIN_MEMORY_LIMIT_BYTES}`, {field: 'memory_limit_in_bytes'});
+		throw new InvalidArgumentError(`memory_limit_in_bytes ${limitBytes} is neither -1 nor at least ${MIN_MEMORY_LIMIT_BYTES}`, {
+			field: 'memory_limit_in_bytes',
+		});
 	if (swapLimitBytes < -1n) throw new InvalidArgumentError(`memory_swap_limit_in_bytes ${swapLimitBytes} is below -1`, {field: 'memory_swap_limit_in_bytes'});
 	if (swapLimitBytes > 0n && limitBytes <= 0n)
 		throw new InvalidArgumentError(`memory_swap_limit_in_bytes ${swapLimitBytes} needs memory_limit_in_bytes`, {field: 'memory_swap_limit_in_bytes'});
 	if (swapLimitBytes > 0n && swapLimitBytes < limitBytes)
-		throw new InvalidArgumentError(`memory_swap_limit_in_bytes ${swapLimitBytes} is below memory_limit_in_bytes ${limitBytes}`, {field: 'memory_swap_limit_in_bytes'});
+		throw new InvalidArgumentError(`memory_swap_limit_in_bytes ${swapLimitBytes} is below memory_limit_in_bytes ${limitBytes}`, {
+			field: 'memory_swap_limit_in_bytes',
+		});
 	const limit = limitBytes === 0n ? -1n : limitBytes;
 	return {limitBytes: limit, memoryAndSwapBytes: swapLimitBytes === 0n ? limit : swapLimitBytes};
 }

@@ -17,18 +17,36 @@ const BARE = detectCgroups(mount('freezer'));
 const facts = (changes: Partial<ResourceFacts>): ResourceFacts => ({...NO_RESOURCES, ...changes});
 /** "file value" of the container's own files, `?` in front where not required. */
 function lines(plan: CgroupPlan): string[] {
-	return plan.writes.filter(({path}) => !path.endsWith('subtree_control') && !path.includes('devices.')).map(({path, value, required}) => `${required ? '' : '?'}${path.slice(path.lastIndexOf('/') + 1)} ${value}`);
+	return plan.writes
+		.filter(({path}) => !path.endsWith('subtree_control') && !path.includes('devices.'))
+		.map(({path, value, required}) => `${required ? '' : '?'}${path.slice(path.lastIndexOf('/') + 1)} ${value}`);
 }
-const planned = (hierarchies: CgroupHierarchies, changes: Partial<ResourceFacts>): string[] => lines(toContainerCgroupPlan(hierarchies, '/p/c', facts(changes), 'all'));
+const planned = (hierarchies: CgroupHierarchies, changes: Partial<ResourceFacts>): string[] =>
+	lines(toContainerCgroupPlan(hierarchies, '/p/c', facts(changes), 'all'));
 
 for (const [what, changes, v1, v2] of [
 	['nothing', {}, [], []],
 	['shares', {cpuShares: 1024n}, ['cpu.shares 1024'], ['cpu.weight 100']],
 	['a quota', {cpuQuotaUs: 50_000n}, ['cpu.cfs_period_us 100000', 'cpu.cfs_quota_us 50000'], ['cpu.max 50000 100000']],
 	['no quota', {cpuQuotaUs: -1n, cpuPeriodUs: 50_000n}, ['cpu.cfs_period_us 50000', 'cpu.cfs_quota_us -1'], ['cpu.max max 50000']],
-	['memory', {memoryLimitBytes: 1_048_576n}, ['memory.limit_in_bytes 1048576', '?memory.memsw.limit_in_bytes 1048576'], ['memory.max 1048576', '?memory.swap.max 0']],
-	['memory and swap', {memoryLimitBytes: 1_048_576n, memorySwapLimitBytes: 3_145_728n}, ['memory.limit_in_bytes 1048576', '?memory.memsw.limit_in_bytes 3145728'], ['memory.max 1048576', '?memory.swap.max 2097152']],
-	['memory and any swap', {memoryLimitBytes: 1_048_576n, memorySwapLimitBytes: -1n}, ['memory.limit_in_bytes 1048576', '?memory.memsw.limit_in_bytes -1'], ['memory.max 1048576', '?memory.swap.max max']],
+	[
+		'memory',
+		{memoryLimitBytes: 1_048_576n},
+		['memory.limit_in_bytes 1048576', '?memory.memsw.limit_in_bytes 1048576'],
+		['memory.max 1048576', '?memory.swap.max 0'],
+	],
+	[
+		'memory and swap',
+		{memoryLimitBytes: 1_048_576n, memorySwapLimitBytes: 3_145_728n},
+		['memory.limit_in_bytes 1048576', '?memory.memsw.limit_in_bytes 3145728'],
+		['memory.max 1048576', '?memory.swap.max 2097152'],
+	],
+	[
+		'memory and any swap',
+		{memoryLimitBytes: 1_048_576n, memorySwapLimitBytes: -1n},
+		['memory.limit_in_bytes 1048576', '?memory.memsw.limit_in_bytes -1'],
+		['memory.max 1048576', '?memory.swap.max max'],
+	],
 	['unlimited memory', {memoryLimitBytes: -1n}, ['memory.limit_in_bytes -1', '?memory.memsw.limit_in_bytes -1'], ['memory.max max', '?memory.swap.max max']],
 	['cpusets', {cpusetCpus: '0-1,3', cpusetMems: '0'}, ['cpuset.cpus 0-1,3', 'cpuset.mems 0'], ['cpuset.cpus 0-1,3', 'cpuset.mems 0']],
 	['pids.max', {unified: {'pids.max': '100'}}, ['pids.max 100'], ['pids.max 100']],
@@ -46,7 +64,8 @@ test('unified keys go to their own file on v2, and are refused on v1', t => {
 	t.throws(() => planned(V1, changes), {instanceOf: InvalidArgumentError, message: 'unified key "memory.high" needs cgroup v2'});
 });
 
-test('huge pages on v1', t => t.deepEqual(planned(detectCgroups(mount('hugetlb')), {hugepageLimits: [{pageSize: '1GB', limitBytes: 2n}]}), ['?hugetlb.1GB.limit_in_bytes 2']));
+test('huge pages on v1', t =>
+	t.deepEqual(planned(detectCgroups(mount('hugetlb')), {hugepageLimits: [{pageSize: '1GB', limitBytes: 2n}]}), ['?hugetlb.1GB.limit_in_bytes 2']));
 
 test('a limit whose controller is not mounted is refused, not passed over', t => {
 	t.throws(() => planned(BARE, {cpuShares: 2n}), {instanceOf: InvalidArgumentError, message: 'cpu.shares is asked for, but the cpu controller is not mounted'});
@@ -86,7 +105,10 @@ for (const [changes, message] of [
 test('a container denies all devices first, then allows one by one; privileged is left alone', t => {
 	const {writes} = toContainerCgroupPlan(V1, '/p/c', NO_RESOURCES, [...DEFAULT_DEVICE_RULES, {type: 'b', major: 8, minor: 1, access: 'r'}]);
 	t.deepEqual(writes[0], {path: '/c/devices/p/c/devices.deny', value: 'a', required: true});
-	t.deepEqual(writes.slice(1).map(({value}) => value), ['c *:* m', 'b *:* m', 'c 1:3 rwm', 'c 1:5 rwm', 'c 1:7 rwm', 'c 1:8 rwm', 'c 1:9 rwm', 'c 5:0 rwm', 'c 5:1 rwm', 'c 5:2 rwm', 'c 136:* rwm', 'b 8:1 r']);
+	t.deepEqual(
+		writes.slice(1).map(({value}) => value),
+		['c *:* m', 'b *:* m', 'c 1:3 rwm', 'c 1:5 rwm', 'c 1:7 rwm', 'c 1:8 rwm', 'c 1:9 rwm', 'c 5:0 rwm', 'c 5:1 rwm', 'c 5:2 rwm', 'c 136:* rwm', 'b 8:1 r'],
+	);
 	t.true(writes.slice(1).every(({path, required}) => path === '/c/devices/p/c/devices.allow' && required));
 	t.deepEqual(toContainerCgroupPlan(V1, '/p/c', NO_RESOURCES, 'all').writes, []);
 });
@@ -112,42 +134,78 @@ test('a sandbox makes its ancestors, parents first, and joins nothing', t => {
 	t.deepEqual(lines(toSandboxCgroupPlan(V1, '/p', facts({cpuShares: 2n}))), ['cpu.shares 2']);
 });
 
-for (const [shares, weight] of [[2n, 1], [1024n, 100], [262_144n, 10_000], [3n, 2], [100n, 17], [2048n, 174]] as const) {
+for (const [shares, weight] of [
+	[2n, 1],
+	[1024n, 100],
+	[262_144n, 10_000],
+	[3n, 2],
+	[100n, 17],
+	[2048n, 174],
+] as const) {
 	test(`toCpuWeight(${shares}) is ${weight}`, t => t.is(toCpuWeight(shares), weight));
 }
 
 test('toCpuWeight never falls as shares rise, and stays in 1..10000', t => {
 	const shares = fc.bigInt({min: 2n, max: 262_144n});
-	fc.assert(fc.property(shares, shares, (a, b) => {
-		const [low, high] = a < b ? [a, b] : [b, a];
-		return toCpuWeight(low) <= toCpuWeight(high) && toCpuWeight(low) >= 1 && toCpuWeight(high) <= 10_000;
-	}));
+	fc.assert(
+		fc.property(shares, shares, (a, b) => {
+			const [low, high] = a < b ? [a, b] : [b, a];
+			return toCpuWeight(low) <= toCpuWeight(high) && toCpuWeight(low) >= 1 && toCpuWeight(high) <= 10_000;
+		}),
+	);
 	t.pass();
 });
 
 test('what passes assertResources can be planned on v1 and v2', t => {
-	const any = fc.record({cpuShares: fc.bigInt({min: -2n, max: 300_000n}), cpuQuotaUs: fc.bigInt({min: -2n, max: 2000n}), cpuPeriodUs: fc.bigInt({min: 0n, max: 1_100_000n}), memoryLimitBytes: fc.bigInt({min: -2n, max: 1n << 40n}), memorySwapLimitBytes: fc.bigInt({min: -2n, max: 1n << 41n})});
-	fc.assert(fc.property(any, changes => {
-		const refused = (run: () => unknown): boolean => {
-			try {
-				run();
-				return false;
-			} catch (error) {
-				if (error instanceof InvalidArgumentError) return true;
-				throw error;
-			}
-		};
-		const expected = refused(() => assertResources(facts(changes)));
-		return refused(() => planned(V1, changes)) === expected && refused(() => planned(V2, changes)) === expected;
-	}));
+	const any = fc.record({
+		cpuShares: fc.bigInt({min: -2n, max: 300_000n}),
+		cpuQuotaUs: fc.bigInt({min: -2n, max: 2000n}),
+		cpuPeriodUs: fc.bigInt({min: 0n, max: 1_100_000n}),
+		memoryLimitBytes: fc.bigInt({min: -2n, max: 1n << 40n}),
+		memorySwapLimitBytes: fc.bigInt({min: -2n, max: 1n << 41n}),
+	});
+	fc.assert(
+		fc.property(any, changes => {
+			const refused = (run: () => unknown): boolean => {
+				try {
+					run();
+					return false;
+				} catch (error) {
+					if (error instanceof InvalidArgumentError) return true;
+					throw error;
+				}
+			};
+			const expected = refused(() => assertResources(facts(changes)));
+			return refused(() => planned(V1, changes)) === expected && refused(() => planned(V2, changes)) === expected;
+		}),
+	);
 	t.pass();
 });
 
 test('toResourceFacts keeps 64 bits', t => {
 	t.is(toResourceFacts(null), NO_RESOURCES);
-	const wire = {cpu_period: '100000', cpu_quota: '-1', cpu_shares: '2', memory_limit_in_bytes: '9223372036854775807', oom_score_adj: '-998', cpuset_cpus: '0', cpuset_mems: '', hugepage_limits: [{page_size: '2MB', limit: '18446744073709551615'}], unified: {'memory.high': 'max'}, memory_swap_limit_in_bytes: '0'};
+	const wire = {
+		cpu_period: '100000',
+		cpu_quota: '-1',
+		cpu_shares: '2',
+		memory_limit_in_bytes: '9223372036854775807',
+		oom_score_adj: '-998',
+		cpuset_cpus: '0',
+		cpuset_mems: '',
+		hugepage_limits: [{page_size: '2MB', limit: '18446744073709551615'}],
+		unified: {'memory.high': 'max'},
+		memory_swap_limit_in_bytes: '0',
+	};
 	t.deepEqual(toResourceFacts(wire), {
-		cpuPeriodUs: 100_000n, cpuQuotaUs: -1n, cpuShares: 2n, memoryLimitBytes: 9_223_372_036_854_775_807n, memorySwapLimitBytes: 0n, oomScoreAdj: -998, cpusetCpus: '0', cpusetMems: '',
-		hugepageLimits: [{pageSize: '2MB', limitBytes: 18_446_744_073_709_551_615n}], unified: {'memory.high': 'max'},
+		cpuPeriodUs: 100_000n,
+		cpuQuotaUs: -1n,
+		cpuShares: 2n,
+		memoryLimitBytes: 9_223_372_036_854_775_807n,
+		memorySwapLimitBytes: 0n,
+		oomScoreAdj: -998,
+		cpusetCpus: '0',
+		cpusetMems: '',
+		hugepageLimits: [{pageSize: '2MB', limitBytes: 18_446_744_073_709_551_615n}],
+		unified: {'memory.high': 'max'},
 	});
 });

@@ -44,12 +44,14 @@ export function assertResources(resources: ResourceFacts): void {
 	toCpuset('cpuset_cpus', resources.cpusetCpus);
 	toCpuset('cpuset_mems', resources.cpusetMems);
 	toHugepageLimits(resources.hugepageLimits);
-	if (resources.oomScoreAdj < -1000 || resources.oomScoreAdj > 1000) throw new InvalidArgumentError(`oom_score_adj ${resources.oomScoreAdj} is not in -1000..1000`, {field: 'oom_score_adj'});
+	if (resources.oomScoreAdj < -1000 || resources.oomScoreAdj > 1000)
+		throw new InvalidArgumentError(`oom_score_adj ${resources.oomScoreAdj} is not in -1000..1000`, {field: 'oom_score_adj'});
 	for (const [file, value] of Object.entries(resources.unified)) assertUnified(file, value);
 }
 
 /** A key becomes a file name in the container's cgroup: "memory.high", and nothing that leads elsewhere or moves processes. */
 function assertUnified(file: string, value: string): void {
-	if (!/^[a-z][a-z_]*(\.[\w-]+)+$/.test(file) || file.startsWith('cgroup.')) throw new InvalidArgumentError(`unified key "${file}" is not a controller's file like memory.high`, {field: 'unified'});
+	if (!/^[a-z][a-z_]*(\.[\w-]+)+$/.test(file) || file.startsWith('cgroup.'))
+		throw new InvalidArgumentError(`unified key "${file}" is not a controller's file like memory.high`, {field: 'unified'});
 	if (value.includes('\0')) throw new InvalidArgumentError(`unified value of ${file} holds a NUL byte`, {field: 'unified'});
 }

@@ -7,7 +7,8 @@ import {hostFacts, parseOwnCapabilities} from './host.js';
 const ALL = (1n << 41n) - 1n;
 const DEFAULTS = ['CAP_CHOWN', 'CAP_KILL'];
 const wish = (changes: Partial<CapabilityWish>): CapabilityWish => ({privileged: false, add: [], drop: [], addAmbient: [], ...changes});
-const names = (changes: Partial<CapabilityWish>, available = ALL): string[] => toCapabilityNames(toCapabilitySets(wish(changes), DEFAULTS, available).effective);
+const names = (changes: Partial<CapabilityWish>, available = ALL): string[] =>
+	toCapabilityNames(toCapabilitySets(wish(changes), DEFAULTS, available).effective);
 
 for (const [what, changes, expected] of [
 	['nothing', {}, ['CAP_CHOWN', 'CAP_KILL']],
@@ -28,28 +29,46 @@ test('ALL is what the daemon has; privileged has it whatever is dropped', t => {
 
 test('ambient ones are in every set, and nothing else is ambient', t => {
 	const bit = 1n << 10n;
-	t.deepEqual(toCapabilitySets(wish({addAmbient: ['NET_BIND_SERVICE'], drop: ['ALL']}), DEFAULTS, ALL), {bounding: bit, effective: bit, permitted: bit, inheritable: bit, ambient: bit});
+	t.deepEqual(toCapabilitySets(wish({addAmbient: ['NET_BIND_SERVICE'], drop: ['ALL']}), DEFAULTS, ALL), {
+		bounding: bit,
+		effective: bit,
+		permitted: bit,
+		inheritable: bit,
+		ambient: bit,
+	});
 	t.is(toCapabilitySets(wish({}), DEFAULTS, ALL).ambient, 0n);
 });
 
 for (const field of ['add', 'drop', 'addAmbient'] as const) {
 	test(`an unknown name in ${field} is refused`, t => {
-		t.throws(() => toCapabilitySets(wish({[field]: ['CAP_NOPE']}), DEFAULTS, ALL), {instanceOf: InvalidArgumentError, message: /no capability is named "CAP_NOPE"/});
+		t.throws(() => toCapabilitySets(wish({[field]: ['CAP_NOPE']}), DEFAULTS, ALL), {
+			instanceOf: InvalidArgumentError,
+			message: /no capability is named "CAP_NOPE"/,
+		});
 	});
 }
 
 test('no wish gives more than the daemon has, and ambient stays within inheritable and permitted', t => {
 	const some = fc.array(fc.constantFrom('ALL', ...CAPABILITY_NAMES), {maxLength: 5});
-	fc.assert(fc.property(fc.record({privileged: fc.boolean(), add: some, drop: some, addAmbient: fc.array(fc.constantFrom(...CAPABILITY_NAMES), {maxLength: 3})}), fc.bigInt({min: 0n, max: ALL}), (asked, available) => {
-		const sets = toCapabilitySets(asked, DEFAULTS, available);
-		const outside = Object.values(sets).some(mask => (mask & ~available) !== 0n);
-		return !outside && (sets.ambient & ~sets.inheritable) === 0n && (sets.ambient & ~sets.permitted) === 0n && (sets.permitted & ~sets.bounding) === 0n;
-	}));
+	fc.assert(
+		fc.property(
+			fc.record({privileged: fc.boolean(), add: some, drop: some, addAmbient: fc.array(fc.constantFrom(...CAPABILITY_NAMES), {maxLength: 3})}),
+			fc.bigInt({min: 0n, max: ALL}),
+			(asked, available) => {
+				const sets = toCapabilitySets(asked, DEFAULTS, available);
+				const outside = Object.values(sets).some(mask => (mask & ~available) !== 0n);
+				return !outside && (sets.ambient & ~sets.inheritable) === 0n && (sets.ambient & ~sets.permitted) === 0n && (sets.permitted & ~sets.bounding) === 0n;
+			},
+		),
+	);
 	t.pass();
 });
 
-test('the daemon\'s own capabilities are those that are permitted and bounding', t => {
-	t.is(parseOwnCapabilities('Name:\tnode\nCapInh:\t0000000000000000\nCapPrm:\t000001fffeffffff\nCapEff:\t000001fffeffffff\nCapBnd:\t00000000000000ff\n'), 0xffn);
+test("the daemon's own capabilities are those that are permitted and bounding", t => {
+	t.is(
+		parseOwnCapabilities('Name:\tnode\nCapInh:\t0000000000000000\nCapPrm:\t000001fffeffffff\nCapEff:\t000001fffeffffff\nCapBnd:\t00000000000000ff\n'),
+		0xffn,
+	);
 	t.is(parseOwnCapabilities(''), 0n);
 });
 

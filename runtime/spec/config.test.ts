@@ -15,10 +15,33 @@ const CONTAINER = 1;
 const NODE = 2;
 const TARGET = 3;
 const security = (changes: object): Pick<ContainerConfig__Output, 'linux'> => ({
-	linux: {resources: null, security_context: {masked_paths: [], readonly_paths: [], supplemental_groups: [], run_as_user: null, run_as_group: null, run_as_username: '', seccomp: null, seccomp_profile_path: '', apparmor: null, apparmor_profile: '', selinux_options: null, ...changes} as never},
+	linux: {
+		resources: null,
+		security_context: {
+			masked_paths: [],
+			readonly_paths: [],
+			supplemental_groups: [],
+			run_as_user: null,
+			run_as_group: null,
+			run_as_username: '',
+			seccomp: null,
+			seccomp_profile_path: '',
+			apparmor: null,
+			apparmor_profile: '',
+			selinux_options: null,
+			...changes,
+		} as never,
+	},
 });
 const podSecurity = (changes: object, linux: object = {}): Pick<PodSandboxConfig__Output, 'linux'> => ({
-	linux: {cgroup_parent: '', sysctls: {}, overhead: null, resources: null, security_context: {run_as_user: null, run_as_group: null, seccomp: null, apparmor: null, namespace_options: null, ...changes}, ...linux} as never,
+	linux: {
+		cgroup_parent: '',
+		sysctls: {},
+		overhead: null,
+		resources: null,
+		security_context: {run_as_user: null, run_as_group: null, seccomp: null, apparmor: null, namespace_options: null, ...changes},
+		...linux,
+	} as never,
 });
 const namespaces = (changes: object): object => ({namespace_options: {network: POD, pid: POD, ipc: POD, target_id: '', userns_options: null, ...changes}});
 
@@ -70,21 +93,38 @@ for (const [changes, field] of [
 }
 
 test('a container port without a host port passes, and so do IPv6 servers with a zone', t => {
-	t.notThrows(() => validateSandboxConfig(sandboxConfig({port_mappings: [{protocol: 0, container_port: 80, host_port: 0, host_ip: ''}], dns_config: {servers: ['fe80::1%eth0'], searches: ['.'], options: ['ndots:5']}})));
+	t.notThrows(() =>
+		validateSandboxConfig(
+			sandboxConfig({
+				port_mappings: [{protocol: 0, container_port: 80, host_port: 0, host_ip: ''}],
+				dns_config: {servers: ['fe80::1%eth0'], searches: ['.'], options: ['ndots:5']},
+			}),
+		),
+	);
 });
 
 const own = {network: true, ipc: true};
 for (const [name, dotted] of [
-	['net.ipv4.ip_unprivileged_port_start', 'net.ipv4.ip_unprivileged_port_start'], ['net/ipv4/conf/eth0.1/rp_filter', 'net.ipv4.conf.eth0/1.rp_filter'],
-	['kernel.shm_rmid_forced', 'kernel.shm_rmid_forced'], ['kernel/msgmax', 'kernel.msgmax'], ['kernel.sem', 'kernel.sem'], ['fs.mqueue.msg_max', 'fs.mqueue.msg_max'],
+	['net.ipv4.ip_unprivileged_port_start', 'net.ipv4.ip_unprivileged_port_start'],
+	['net/ipv4/conf/eth0.1/rp_filter', 'net.ipv4.conf.eth0/1.rp_filter'],
+	['kernel.shm_rmid_forced', 'kernel.shm_rmid_forced'],
+	['kernel/msgmax', 'kernel.msgmax'],
+	['kernel.sem', 'kernel.sem'],
+	['fs.mqueue.msg_max', 'fs.mqueue.msg_max'],
 ] as const) {
 	test(`the sysctl ${name} is the pod's own`, t => t.deepEqual(toSysctls({[name]: '1'}, own), [[dotted, '1']]));
 }
 
 for (const [name, changes, message] of [
-	['kernel.hostname', {}, /is not namespaced/], ['kernel.semaphore', {}, /is not namespaced/], ['fs.file-max', {}, /is not namespaced/], ['network', {}, /is not namespaced/],
-	['net..ipv4', {}, /is malformed/], ['net/../kernel/panic', {}, /is malformed|is not namespaced/], ['net.', {}, /is malformed/],
-	['kernel.shmmax', {ipc: false}, /needs the pod's own IPC namespace/], ['net.core.somaxconn', {network: false}, /needs the pod's own network namespace/],
+	['kernel.hostname', {}, /is not namespaced/],
+	['kernel.semaphore', {}, /is not namespaced/],
+	['fs.file-max', {}, /is not namespaced/],
+	['network', {}, /is not namespaced/],
+	['net..ipv4', {}, /is malformed/],
+	['net/../kernel/panic', {}, /is malformed|is not namespaced/],
+	['net.', {}, /is malformed/],
+	['kernel.shmmax', {ipc: false}, /needs the pod's own IPC namespace/],
+	['net.core.somaxconn', {network: false}, /needs the pod's own network namespace/],
 ] as const) {
 	test(`the sysctl ${name} is refused with ${JSON.stringify(changes)}`, t => {
 		t.throws(() => toSysctls({[name]: '1'}, {...own, ...changes}), {instanceOf: InvalidArgumentError, message});
@@ -93,8 +133,24 @@ for (const [name, changes, message] of [
 
 test('a monitor gets the namespaces that the pod does not share with the node', t => {
 	const hierarchies = detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n');
-	const request = (changes: object) => toMonitorRequest({...pod, hostname: 'web', cgroupParent: '/p', namespaces: {network: 'pod', pid: 'pod', ipc: 'pod', targetId: '', ...changes}, config: {...pod.config, sysctls: {}}}, hierarchies);
-	t.like(request({}), {sandboxId: pod.id, namespaces: {network: true, ipc: true, uts: true, pid: true}, hostname: 'web', shmSizeBytes: 67_108_864, cgroup: {dirs: ['/c/p'], join: []}});
+	const request = (changes: object) =>
+		toMonitorRequest(
+			{
+				...pod,
+				hostname: 'web',
+				cgroupParent: '/p',
+				namespaces: {network: 'pod', pid: 'pod', ipc: 'pod', targetId: '', ...changes},
+				config: {...pod.config, sysctls: {}},
+			},
+			hierarchies,
+		);
+	t.like(request({}), {
+		sandboxId: pod.id,
+		namespaces: {network: true, ipc: true, uts: true, pid: true},
+		hostname: 'web',
+		shmSizeBytes: 67_108_864,
+		cgroup: {dirs: ['/c/p'], join: []},
+	});
 	t.like(request({network: 'node', pid: 'container'}), {namespaces: {network: false, ipc: true, uts: false, pid: false}, hostname: null});
 	t.like(request({ipc: 'node', pid: 'node'}), {namespaces: {network: true, ipc: false, uts: true, pid: false}, shmSizeBytes: null});
 });
@@ -102,7 +158,12 @@ test('a monitor gets the namespaces that the pod does not share with the node', 
 test('toSandboxFacts keeps what status shows', t => {
 	t.deepEqual(toSandboxFacts(sandboxConfig()), {dns: null, sysctls: {}, overhead: null, resources: null});
 	const dns = {servers: ['1.1.1.1'], searches: ['a'], options: ['b']};
-	t.deepEqual(toSandboxFacts(sandboxConfig({dns_config: dns, ...podSecurity({}, {sysctls: {'net.a': '1'}})})), {dns, sysctls: {'net.a': '1'}, overhead: null, resources: null});
+	t.deepEqual(toSandboxFacts(sandboxConfig({dns_config: dns, ...podSecurity({}, {sysctls: {'net.a': '1'}})})), {
+		dns,
+		sysctls: {'net.a': '1'},
+		overhead: null,
+		resources: null,
+	});
 });
 
 const containerPid = {...pod, namespaces: {...pod.namespaces, pid: 'container'}} as const;
@@ -118,7 +179,11 @@ for (const [changes, sandbox, message] of [
 	[{devices: [{container_path: '', host_path: '/dev/x', permissions: 'rx'}]}, pod, 'devices[0].permissions "rx" is not made of r, w and m'],
 	[{devices: [{container_path: '', host_path: '/dev/x', permissions: 'rr'}]}, pod, 'devices[0].permissions "rr" is not made of r, w and m'],
 	[security({privileged: true}), {...pod, privileged: false}, 'security_context.privileged: the pod sandbox is not privileged'],
-	[security({capabilities: {add_capabilities: ['NOPE'], drop_capabilities: [], add_ambient_capabilities: []}}), pod, 'add_capabilities: no capability is named "NOPE"'],
+	[
+		security({capabilities: {add_capabilities: ['NOPE'], drop_capabilities: [], add_ambient_capabilities: []}}),
+		pod,
+		'add_capabilities: no capability is named "NOPE"',
+	],
 	[security({masked_paths: ['proc']}), pod, 'security_context.masked_paths: "proc" is not an absolute path'],
 	[security({seccomp_profile_path: 'nope'}), pod, 'security_context.seccomp: "nope" is neither unconfined, runtime/default nor localhost/…'],
 	[security({seccomp: {profile_type: 2, localhost_ref: 'rel.json'}}), pod, 'security_context.seccomp: localhost_ref "rel.json" is not an absolute path'],
@@ -129,7 +194,27 @@ for (const [changes, sandbox, message] of [
 	[security(namespaces({pid: NODE})), podPid, "namespace_options.pid: NODE, but the pod sandbox does not share the node's"],
 	[security(namespaces({pid: POD})), containerPid, 'namespace_options.pid: POD, but the pod sandbox was made with CONTAINER'],
 	[security(namespaces({pid: TARGET})), podPid, 'namespace_options.target_id: TARGET needs the id of a container'],
-	[{linux: {resources: {cpu_period: '1', cpu_quota: '0', cpu_shares: '0', memory_limit_in_bytes: '0', oom_score_adj: '0', cpuset_cpus: '', cpuset_mems: '', hugepage_limits: [], unified: {}, memory_swap_limit_in_bytes: '0'}, security_context: null}}, pod, 'cpu_period 1 µs is not in 1000..1000000'],
+	[
+		{
+			linux: {
+				resources: {
+					cpu_period: '1',
+					cpu_quota: '0',
+					cpu_shares: '0',
+					memory_limit_in_bytes: '0',
+					oom_score_adj: '0',
+					cpuset_cpus: '',
+					cpuset_mems: '',
+					hugepage_limits: [],
+					unified: {},
+					memory_swap_limit_in_bytes: '0',
+				},
+				security_context: null,
+			},
+		},
+		pod,
+		'cpu_period 1 µs is not in 1000..1000000',
+	],
 ] as const) {
 	test(`container is refused: ${message}`, t => {
 		t.throws(() => validateContainerConfig(containerConfig(changes as never), sandbox as typeof pod), {instanceOf: InvalidArgumentError, message});

@@ -24,7 +24,8 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 	if ((config.image?.image ?? '') === '') throw new InvalidArgumentError('image.image is empty', {field: 'image.image'});
 	if (config.windows) throw new InvalidArgumentError('windows is set on a Linux node', {field: 'windows'});
 	if (config.CDI_devices.length > 0) throw new UnimplementedError('CDI_devices: CDI devices are not implemented', {field: 'CDI_devices'});
-	if (privileged && !sandbox.privileged) throw new InvalidArgumentError('security_context.privileged: the pod sandbox is not privileged', {field: 'security_context.privileged'});
+	if (privileged && !sandbox.privileged)
+		throw new InvalidArgumentError('security_context.privileged: the pod sandbox is not privileged', {field: 'security_context.privileged'});
 	assertLogPath(config.log_path);
 	assertProcess(config);
 	assertMounts(config.mounts, privileged);
@@ -40,7 +41,8 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 
 /** Below the pod's log_directory. */
 function assertLogPath(path: string): void {
-	if (path.includes('\0') || path.split('/').includes('..')) throw new InvalidArgumentError(`log_path "${path}" leads out of log_directory`, {field: 'log_path'});
+	if (path.includes('\0') || path.split('/').includes('..'))
+		throw new InvalidArgumentError(`log_path "${path}" leads out of log_directory`, {field: 'log_path'});
 }
 
 function assertPaths(field: string, paths: readonly string[]): void {
@@ -58,7 +60,7 @@ function assertNamespaces(options: NamespaceOption__Output | null, sandbox: Sand
 		if (options[field] === NamespaceMode.NODE && sandbox.namespaces[field] !== 'node') refuse(field, 'NODE, but the pod sandbox has its own');
 		if (options[field] === NamespaceMode.CONTAINER || options[field] === NamespaceMode.TARGET) refuse(field, 'only POD and NODE are known');
 	}
-	if (options.pid === NamespaceMode.NODE && sandbox.namespaces.pid !== 'node') refuse('pid', 'NODE, but the pod sandbox does not share the node\'s');
+	if (options.pid === NamespaceMode.NODE && sandbox.namespaces.pid !== 'node') refuse('pid', "NODE, but the pod sandbox does not share the node's");
 	if (options.pid === NamespaceMode.POD && sandbox.namespaces.pid === 'container') refuse('pid', 'POD, but the pod sandbox was made with CONTAINER');
 	if (options.pid === NamespaceMode.TARGET && options.target_id === '') refuse('target_id', 'TARGET needs the id of a container');
 	assertUserNamespace(options);

@@ -15,12 +15,21 @@ export interface Devices {
 const node = (path: string, major: number, minor: number): DeviceSpec => ({path, type: 'c', major, minor, mode: 0o666, uid: 0, gid: 0});
 /** runtime-spec config-linux.md, "Default Devices"; console and ptmx come with the terminal and devpts. */
 export const DEFAULT_DEVICES: readonly DeviceSpec[] = [
-	node('/dev/null', 1, 3), node('/dev/zero', 1, 5), node('/dev/full', 1, 7), node('/dev/random', 1, 8), node('/dev/urandom', 1, 9), node('/dev/tty', 5, 0),
+	node('/dev/null', 1, 3),
+	node('/dev/zero', 1, 5),
+	node('/dev/full', 1, 7),
+	node('/dev/random', 1, 8),
+	node('/dev/urandom', 1, 9),
+	node('/dev/tty', 5, 0),
 ];
 
 /** The same section's links. */
 export const DEFAULT_SYMLINKS: readonly (readonly [string, string])[] = [
-	['/dev/fd', '/proc/self/fd'], ['/dev/stdin', '/proc/self/fd/0'], ['/dev/stdout', '/proc/self/fd/1'], ['/dev/stderr', '/proc/self/fd/2'], ['/dev/ptmx', 'pts/ptmx'],
+	['/dev/fd', '/proc/self/fd'],
+	['/dev/stdin', '/proc/self/fd/0'],
+	['/dev/stdout', '/proc/self/fd/1'],
+	['/dev/stderr', '/proc/self/fd/2'],
+	['/dev/ptmx', 'pts/ptmx'],
 ];
 
 /** Below the host's /dev: filesystems of their own, and the console, which a container has its own of. */
@@ -45,7 +54,8 @@ export function assertDevices(devices: readonly Device__Output[]): void {
 	for (const [index, {container_path, host_path, permissions}] of devices.entries()) {
 		const field = `devices[${index}]`;
 		if (!isAbsolute(host_path)) throw new InvalidArgumentError(`${field}.host_path "${host_path}" is not an absolute path`, {field});
-		if (container_path !== '' && !isAbsolute(container_path)) throw new InvalidArgumentError(`${field}.container_path "${container_path}" is not an absolute path`, {field});
+		if (container_path !== '' && !isAbsolute(container_path))
+			throw new InvalidArgumentError(`${field}.container_path "${container_path}" is not an absolute path`, {field});
 		if (!/^[rwm]{0,3}$/.test(permissions) || new Set(permissions).size !== permissions.length)
 			throw new InvalidArgumentError(`${field}.permissions "${permissions}" is not made of r, w and m`, {field});
 	}
@@ -56,7 +66,10 @@ function isAbsolute(path: string): boolean {
 	return path.startsWith('/') && !path.includes('\0') && !path.split('/').includes('..');
 }
 
-interface Asked {readonly spec: DeviceSpec; readonly access: string}
+interface Asked {
+	readonly spec: DeviceSpec;
+	readonly access: string;
+}
 
 async function findAsked({host_path, container_path, permissions}: Device__Output, index: number): Promise<Asked[]> {
 	const field = `devices[${index}].host_path`;

@@ -61,7 +61,20 @@ export async function planLaunch(runtime: Pick<Runtime, 'options' | 'cgroups' | 
 	};
 	const {maxLogLineBytes} = runtime.options;
 	const toSpec = (snapshot: Snapshot): LaunchSpec =>
-		toLaunchSpec({containerId: id, sandbox, config, image, snapshot, hierarchies: runtime.cgroups, cgroup, devices, process, logPath: logPath === '' ? null : logPath, maxLogLineBytes, targetPid});
+		toLaunchSpec({
+			containerId: id,
+			sandbox,
+			config,
+			image,
+			snapshot,
+			hierarchies: runtime.cgroups,
+			cgroup,
+			devices,
+			process,
+			logPath: logPath === '' ? null : logPath,
+			maxLogLineBytes,
+			targetPid,
+		});
 	return {record, toSpec};
 }
 
@@ -112,7 +125,8 @@ function findTargetPid(runtime: Pick<Runtime, 'state'>, config: ContainerConfig_
 	const options = config.linux?.security_context?.namespace_options ?? null;
 	if (options?.pid !== NamespaceMode.TARGET) return null;
 	const target = runtime.state.findContainer(options.target_id);
-	if (target.sandboxId !== sandbox.id) throw new InvalidArgumentError(`namespace_options.target_id: container "${target.id}" is of another pod sandbox`, {field: 'namespace_options.target_id'});
+	if (target.sandboxId !== sandbox.id)
+		throw new InvalidArgumentError(`namespace_options.target_id: container "${target.id}" is of another pod sandbox`, {field: 'namespace_options.target_id'});
 	assertRunning(target);
 	if (target.pid === 0) throw new WrongStateError('container', target.id, 'exited', 'running');
 	return target.pid;

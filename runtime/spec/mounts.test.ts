@@ -10,13 +10,24 @@ const V2 = detectCgroups('30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n'
 const pod = sandboxRecord('s1');
 const hostIpc = {...pod, namespaces: {...pod.namespaces, ipc: 'node'}} as const;
 const mount = (changes: Partial<Mount__Output> = {}): Mount__Output => ({
-	container_path: '/data', host_path: '/srv/data', readonly: false, selinux_relabel: false, propagation: 0, uidMappings: [], gidMappings: [], recursive_read_only: false, image: null, image_sub_path: '', mount_options: [], ...changes,
+	container_path: '/data',
+	host_path: '/srv/data',
+	readonly: false,
+	selinux_relabel: false,
+	propagation: 0,
+	uidMappings: [],
+	gidMappings: [],
+	recursive_read_only: false,
+	image: null,
+	image_sub_path: '',
+	mount_options: [],
+	...changes,
 });
 const withMounts = (...mounts: Partial<Mount__Output>[]): ContainerConfig__Output => containerConfig({mounts: mounts.map(mount)});
 const withSecurity = (changes: object): ContainerConfig__Output => containerConfig({linux: {resources: null, security_context: changes as never}});
 const targets = (config: ContainerConfig__Output): string[] => toMounts(config, pod, V2).map(({target}) => target);
 
-test('a plain container has the standard filesystems and the pod\'s files', t => {
+test("a plain container has the standard filesystems and the pod's files", t => {
 	t.deepEqual(toMounts(containerConfig(), pod, V2).slice(0, 7), [
 		{kind: 'filesystem', fstype: 'proc', target: '/proc', flags: 14, data: ''},
 		{kind: 'filesystem', fstype: 'tmpfs', target: '/dev', flags: 2 | (1 << 24), data: 'mode=755,size=65536k'},
@@ -30,17 +41,26 @@ test('a plain container has the standard filesystems and the pod\'s files', t =>
 	t.like(toMounts(containerConfig(), pod, V2).at(-1), {kind: 'bind', source: `${pod.files.dir}/resolv.conf`, readonly: false});
 });
 
-test('on the host\'s IPC the host\'s /dev/shm is seen', t => {
-	t.like(toMounts(containerConfig(), hostIpc, V2).find(({target}) => target === '/dev/shm'), {kind: 'bind', source: '/dev/shm', readonly: false});
+test("on the host's IPC the host's /dev/shm is seen", t => {
+	t.like(
+		toMounts(containerConfig(), hostIpc, V2).find(({target}) => target === '/dev/shm'),
+		{kind: 'bind', source: '/dev/shm', readonly: false},
+	);
 });
 
 test('privileged has /sys and cgroups writable', t => {
 	const mounts = toMounts(withSecurity({privileged: true}), pod, V2);
-	t.like(mounts.find(({target}) => target === '/sys'), {flags: 14});
-	t.like(mounts.find(({target}) => target === '/sys/fs/cgroup'), {readonly: false});
+	t.like(
+		mounts.find(({target}) => target === '/sys'),
+		{flags: 14},
+	);
+	t.like(
+		mounts.find(({target}) => target === '/sys/fs/cgroup'),
+		{readonly: false},
+	);
 });
 
-test('the pod\'s files are read-only where the root is', t => {
+test("the pod's files are read-only where the root is", t => {
 	const files = toMounts(withSecurity({readonly_rootfs: true}), pod, V2).filter(({target}) => target.startsWith('/etc/'));
 	t.is(files.length, 3);
 	t.true(files.every(file => file.kind === 'bind' && file.readonly));
@@ -50,7 +70,10 @@ test('a requested mount takes the place of a standard one, also written with a s
 	const config = withMounts({container_path: '/etc/hosts', host_path: '/kubelet/hosts'}, {container_path: '/dev/shm/'}, {container_path: '/sys'});
 	const mounts = toMounts(config, pod, V2);
 	for (const target of ['/etc/hosts', '/dev/shm', '/sys']) t.is(mounts.filter(each => each.target === target).length, 1);
-	t.like(mounts.find(({target}) => target === '/etc/hosts'), {source: '/kubelet/hosts'});
+	t.like(
+		mounts.find(({target}) => target === '/etc/hosts'),
+		{source: '/kubelet/hosts'},
+	);
 });
 
 test('a /dev of its own drops everything below it', t => {
@@ -66,9 +89,25 @@ test('requested mounts come parents first, else in the order asked', t => {
 });
 
 for (const [changes, expected] of [
-	[{}, {source: '/srv/data', target: '/data', recursive: true, readonly: false, recursiveReadOnly: false, noexec: false, nosuid: false, nodev: false, propagation: 'private'}],
+	[
+		{},
+		{
+			source: '/srv/data',
+			target: '/data',
+			recursive: true,
+			readonly: false,
+			recursiveReadOnly: false,
+			noexec: false,
+			nosuid: false,
+			nodev: false,
+			propagation: 'private',
+		},
+	],
 	[{readonly: true}, {readonly: true, recursiveReadOnly: false}],
-	[{readonly: true, recursive_read_only: true}, {readonly: true, recursiveReadOnly: true}],
+	[
+		{readonly: true, recursive_read_only: true},
+		{readonly: true, recursiveReadOnly: true},
+	],
 	[{propagation: 1}, {propagation: 'slave'}],
 	[{propagation: 2}, {propagation: 'shared'}],
 	[{mount_options: ['noexec', 'nosuid', 'nodev']}, {noexec: true, nosuid: true, nodev: true}],

@@ -51,7 +51,19 @@ function toPodFiles(config: ContainerConfig__Output, sandbox: SandboxRecord): Mo
 type Bind = Extract<MountSpec, {kind: 'bind'}>;
 
 function bind(source: string, target: string, changes: Partial<Bind>): Bind {
-	return {kind: 'bind', source, target, recursive: true, readonly: false, recursiveReadOnly: false, noexec: false, nosuid: false, nodev: false, propagation: 'private', ...changes};
+	return {
+		kind: 'bind',
+		source,
+		target,
+		recursive: true,
+		readonly: false,
+		recursiveReadOnly: false,
+		noexec: false,
+		nosuid: false,
+		nodev: false,
+		propagation: 'private',
+		...changes,
+	};
 }
 
 function toBind(mount: Mount__Output): MountSpec {
@@ -104,10 +116,13 @@ export function assertMounts(mounts: readonly Mount__Output[], privileged: boole
 
 function assertImplemented(field: string, mount: Mount__Output): void {
 	const {image, image_sub_path, uidMappings, gidMappings, mount_options} = mount;
-	if ((image !== null && image.image !== '') || image_sub_path !== '') throw new UnimplementedError(`${field}.image: image volumes are not implemented`, {field: `${field}.image`});
-	if (uidMappings.length + gidMappings.length > 0) throw new UnimplementedError(`${field}.uidMappings, gidMappings: id-mapped mounts are not implemented`, {field: `${field}.uidMappings`});
+	if ((image !== null && image.image !== '') || image_sub_path !== '')
+		throw new UnimplementedError(`${field}.image: image volumes are not implemented`, {field: `${field}.image`});
+	if (uidMappings.length + gidMappings.length > 0)
+		throw new UnimplementedError(`${field}.uidMappings, gidMappings: id-mapped mounts are not implemented`, {field: `${field}.uidMappings`});
 	const unknown = mount_options.find(option => !OPTIONS.has(option));
-	if (unknown !== undefined) throw new UnimplementedError(`${field}.mount_options: "${unknown}" is not implemented, only noexec, nodev, nosuid`, {field: `${field}.mount_options`});
+	if (unknown !== undefined)
+		throw new UnimplementedError(`${field}.mount_options: "${unknown}" is not implemented, only noexec, nodev, nosuid`, {field: `${field}.mount_options`});
 }
 
 function isAbsolute(path: string): boolean {

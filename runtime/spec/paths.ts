@@ -2,8 +2,18 @@ import type {ContainerConfig__Output} from '../../proto/cri.js';
 
 /** Kernel interfaces that tell or change the host; hidden unless the config says which. The list that Kubernetes' default proc mount has. */
 export const DEFAULT_MASKED_PATHS: readonly string[] = [
-	'/proc/asound', '/proc/acpi', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats',
-	'/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap',
+	'/proc/asound',
+	'/proc/acpi',
+	'/proc/interrupts',
+	'/proc/kcore',
+	'/proc/keys',
+	'/proc/latency_stats',
+	'/proc/timer_list',
+	'/proc/timer_stats',
+	'/proc/sched_debug',
+	'/proc/scsi',
+	'/sys/firmware',
+	'/sys/devices/virtual/powercap',
 ];
 export const DEFAULT_READONLY_PATHS: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 

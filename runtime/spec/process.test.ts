@@ -9,9 +9,31 @@ import {assertProcess, toArgs, toCwd, toEnv} from './process.js';
 import {toStopSignal} from './stop-signal.js';
 import {toUserSpec} from './user.js';
 
-const image = (changes: Partial<ImageConfig> = {}): ImageConfig => ({user: '', env: [], entrypoint: [], cmd: [], workingDir: '', volumes: [], stopSignal: '', labels: {}, ...changes});
+const image = (changes: Partial<ImageConfig> = {}): ImageConfig => ({
+	user: '',
+	env: [],
+	entrypoint: [],
+	cmd: [],
+	workingDir: '',
+	volumes: [],
+	stopSignal: '',
+	labels: {},
+	...changes,
+});
 const security = (changes: object): ContainerConfig__Output =>
-	containerConfig({linux: {resources: null, security_context: {run_as_user: null, run_as_username: '', run_as_group: null, supplemental_groups: [], supplemental_groups_policy: 0, ...changes} as never}});
+	containerConfig({
+		linux: {
+			resources: null,
+			security_context: {
+				run_as_user: null,
+				run_as_username: '',
+				run_as_group: null,
+				supplemental_groups: [],
+				supplemental_groups_policy: 0,
+				...changes,
+			} as never,
+		},
+	});
 
 for (const [command, args, entrypoint, cmd, argv] of [
 	[[], [], ['/e'], ['c'], ['/e', 'c']],
@@ -32,7 +54,10 @@ test('a container with nothing to run is refused', t => {
 });
 
 test('env: defaults, then the image, then the config, later ones winning, each name once', t => {
-	const envs = [{key: 'B', value: Buffer.from('config')}, {key: 'C', value: Buffer.from([0xff, 0xfe])}];
+	const envs = [
+		{key: 'B', value: Buffer.from('config')},
+		{key: 'C', value: Buffer.from([0xff, 0xfe])},
+	];
 	const env = toEnv(containerConfig({envs, tty: true}), image({env: ['PATH=/bin', 'A=1', 'B=image']}), 'web').map(line => Buffer.from(line).toString('latin1'));
 	t.deepEqual(env, ['PATH=/bin', 'TERM=xterm', 'HOSTNAME=web', 'A=1', 'B=config', 'C=\xff\xfe']);
 });
@@ -43,14 +68,23 @@ test('env without a terminal has no TERM; an image can take a variable out', t =
 });
 
 test('env values keep any bytes but NUL', t => {
-	fc.assert(fc.property(fc.uint8Array({minLength: 1, maxLength: 20}), bytes => {
-		const [line] = toEnv(containerConfig({envs: [{key: 'X', value: Buffer.from(bytes)}]}), image(), 'h').slice(-1);
-		return Buffer.from(line ?? []).subarray(2).equals(bytes);
-	}));
+	fc.assert(
+		fc.property(fc.uint8Array({minLength: 1, maxLength: 20}), bytes => {
+			const [line] = toEnv(containerConfig({envs: [{key: 'X', value: Buffer.from(bytes)}]}), image(), 'h').slice(-1);
+			return Buffer.from(line ?? [])
+				.subarray(2)
+				.equals(bytes);
+		}),
+	);
 	t.pass();
 });
 
-for (const [asked, ofImage, cwd] of [['', '', '/'], ['', '/srv', '/srv'], ['/tmp', '/srv', '/tmp'], ['', 'app', '/app']] as const) {
+for (const [asked, ofImage, cwd] of [
+	['', '', '/'],
+	['', '/srv', '/srv'],
+	['/tmp', '/srv', '/tmp'],
+	['', 'app', '/app'],
+] as const) {
 	test(`cwd of "${asked}" over the image's "${ofImage}" is ${cwd}`, t => t.is(toCwd(containerConfig({working_dir: asked}), image({workingDir: ofImage})), cwd));
 }
 
@@ -96,9 +130,18 @@ for (const [changes, message] of [
 }
 
 for (const [asked, ofImage, number] of [
-	[Signal.SIGNAL_RUNTIME_DEFAULT, '', 15], [Signal.SIGNAL_RUNTIME_DEFAULT, 'SIGQUIT', 3], [Signal.SIGNAL_RUNTIME_DEFAULT, 'quit', 3], [Signal.SIGNAL_RUNTIME_DEFAULT, '10', 10],
-	[Signal.SIGNAL_RUNTIME_DEFAULT, 'SIGRTMIN+3', 37], [Signal.SIGNAL_RUNTIME_DEFAULT, 'RTMAX-1', 63], [Signal.SIGNAL_SIGINT, 'SIGQUIT', 2],
-	[Signal.SIGNAL_SIGRTMIN, '', 34], [Signal.SIGNAL_SIGRTMINPLUS15, '', 49], [Signal.SIGNAL_SIGRTMAXMINUS14, '', 50], [Signal.SIGNAL_SIGRTMAX, '', 64], [Signal.SIGNAL_SIGCLD, '', 17],
+	[Signal.SIGNAL_RUNTIME_DEFAULT, '', 15],
+	[Signal.SIGNAL_RUNTIME_DEFAULT, 'SIGQUIT', 3],
+	[Signal.SIGNAL_RUNTIME_DEFAULT, 'quit', 3],
+	[Signal.SIGNAL_RUNTIME_DEFAULT, '10', 10],
+	[Signal.SIGNAL_RUNTIME_DEFAULT, 'SIGRTMIN+3', 37],
+	[Signal.SIGNAL_RUNTIME_DEFAULT, 'RTMAX-1', 63],
+	[Signal.SIGNAL_SIGINT, 'SIGQUIT', 2],
+	[Signal.SIGNAL_SIGRTMIN, '', 34],
+	[Signal.SIGNAL_SIGRTMINPLUS15, '', 49],
+	[Signal.SIGNAL_SIGRTMAXMINUS14, '', 50],
+	[Signal.SIGNAL_SIGRTMAX, '', 64],
+	[Signal.SIGNAL_SIGCLD, '', 17],
 ] as const) {
 	test(`stop signal ${asked} over the image's "${ofImage}" is ${number}`, t => t.is(toStopSignal(asked, ofImage), number));
 }
@@ -109,18 +152,38 @@ test('every stop signal of the CRI has a number', t => {
 
 for (const text of ['SIGNOPE', '0', '65', 'SIGRTMIN+31', 'SIGRTMAX+1']) {
 	test(`the stop signal ${text} is refused`, t => {
-		t.throws(() => toStopSignal(Signal.SIGNAL_RUNTIME_DEFAULT, text), {instanceOf: InvalidArgumentError, message: `the image's StopSignal "${text}" is no signal`});
+		t.throws(() => toStopSignal(Signal.SIGNAL_RUNTIME_DEFAULT, text), {
+			instanceOf: InvalidArgumentError,
+			message: `the image's StopSignal "${text}" is no signal`,
+		});
 	});
 }
 
 test('an exec runs as its container, with another argv and no second look-up of groups', t => {
 	const capabilities = {bounding: 1n, effective: 1n, permitted: 1n, inheritable: 0n, ambient: 0n};
 	const user = {spec: 'web', uid: null, gid: null, supplementalGids: [], groupsPolicy: 'merge'} as const;
-	const main = {args: ['/web'], env: [Buffer.from([0x41, 0x3d, 0xff])], cwd: '/srv', user, capabilities, noNewPrivileges: true, rlimits: [], oomScoreAdj: 5, seccomp: null, tty: false};
+	const main = {
+		args: ['/web'],
+		env: [Buffer.from([0x41, 0x3d, 0xff])],
+		cwd: '/srv',
+		user,
+		capabilities,
+		noNewPrivileges: true,
+		rlimits: [],
+		oomScoreAdj: 5,
+		seccomp: null,
+		tty: false,
+	};
 	const facts = toExecFacts(main, {uid: 7, gid: 8, supplementalGids: [9]}, 'sha256:x');
 	t.is(facts.seccompKey, 'sha256:x');
 	const program = new Uint8Array([1]);
-	t.deepEqual(toExecProcess(facts, ['sh'], false, program), {...main, args: ['sh'], env: [Buffer.from([0x41, 0x3d, 0xff])], user: {spec: '', uid: 7, gid: 8, supplementalGids: [9], groupsPolicy: 'strict'}, seccomp: program});
+	t.deepEqual(toExecProcess(facts, ['sh'], false, program), {
+		...main,
+		args: ['sh'],
+		env: [Buffer.from([0x41, 0x3d, 0xff])],
+		user: {spec: '', uid: 7, gid: 8, supplementalGids: [9], groupsPolicy: 'strict'},
+		seccomp: program,
+	});
 	t.deepEqual(toExecProcess(facts, ['sh'], true, null).env.map(String), ['A=\ufffd', 'TERM=xterm']);
 	const withTerm = {...facts, envBase64: [Buffer.from('TERM=vt100').toString('base64')]};
 	t.deepEqual(toExecProcess(withTerm, ['sh'], true, null).env.map(String), ['TERM=vt100']);

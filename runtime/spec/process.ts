@@ -15,7 +15,8 @@ export function toArgs(config: ContainerConfig__Output, image: ImageConfig): rea
 	const entrypoint = config.command.length > 0 ? config.command : image.entrypoint;
 	const cmd = config.args.length > 0 || config.command.length > 0 ? config.args : image.cmd;
 	const args = [...entrypoint, ...cmd];
-	if (args.length === 0 || args[0] === '') throw new InvalidArgumentError('no command: command and args are empty, and so are entrypoint and cmd of the image', {field: 'command'});
+	if (args.length === 0 || args[0] === '')
+		throw new InvalidArgumentError('no command: command and args are empty, and so are entrypoint and cmd of the image', {field: 'command'});
 	return args;
 }
 
@@ -47,7 +48,8 @@ export function assertProcess(config: ContainerConfig__Output): void {
 		if (config[field].some(arg => arg.includes('\0'))) throw new InvalidArgumentError(`${field} holds a NUL byte`, {field});
 	}
 	for (const {key, value} of config.envs) {
-		if (key === '' || key.includes('=') || key.includes('\0')) throw new InvalidArgumentError(`envs: key "${key}" is empty or holds "=" or a NUL byte`, {field: 'envs'});
+		if (key === '' || key.includes('=') || key.includes('\0'))
+			throw new InvalidArgumentError(`envs: key "${key}" is empty or holds "=" or a NUL byte`, {field: 'envs'});
 		if (value.includes(0)) throw new InvalidArgumentError(`envs: the value of ${key} holds a NUL byte`, {field: 'envs'});
 	}
 	if (config.working_dir !== '' && (!config.working_dir.startsWith('/') || config.working_dir.includes('\0')))

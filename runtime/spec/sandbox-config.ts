@@ -1,7 +1,13 @@
 import {isIP} from 'node:net';
 import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
 import type {MonitorRequest} from '../../native/native.js';
-import {NamespaceMode, Protocol, type LinuxSandboxSecurityContext__Output, type NamespaceOption__Output, type PodSandboxConfig__Output} from '../../proto/cri.js';
+import {
+	NamespaceMode,
+	Protocol,
+	type LinuxSandboxSecurityContext__Output,
+	type NamespaceOption__Output,
+	type PodSandboxConfig__Output,
+} from '../../proto/cri.js';
 import {assertCgroupPath, type CgroupHierarchies} from '../cgroup/hierarchies.js';
 import {toSandboxCgroupPlan} from '../cgroup/plan.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
@@ -40,24 +46,29 @@ export function validateSandboxConfig(config: PodSandboxConfig__Output): void {
 function assertMetadata({metadata}: PodSandboxConfig__Output): void {
 	for (const field of ['name', 'namespace', 'uid'] as const) {
 		const value = metadata?.[field] ?? '';
-		if (value === '' || value.includes('\0')) throw new InvalidArgumentError(`metadata.${field} is ${value === '' ? 'empty' : 'malformed'}`, {field: `metadata.${field}`});
+		if (value === '' || value.includes('\0'))
+			throw new InvalidArgumentError(`metadata.${field} is ${value === '' ? 'empty' : 'malformed'}`, {field: `metadata.${field}`});
 	}
 }
 
 function assertHostname(hostname: string): void {
 	// sethostname(2) takes any bytes; a name that could not stand in a hosts file is a mistake.
-	if (hostname.length > MAX_HOSTNAME_LENGTH) throw new InvalidArgumentError(`hostname "${hostname}" is longer than ${MAX_HOSTNAME_LENGTH}`, {field: 'hostname'});
-	if (!/^[\w.-]*$/.test(hostname)) throw new InvalidArgumentError(`hostname "${hostname}" has signs other than letters, digits, "-", "." and "_"`, {field: 'hostname'});
+	if (hostname.length > MAX_HOSTNAME_LENGTH)
+		throw new InvalidArgumentError(`hostname "${hostname}" is longer than ${MAX_HOSTNAME_LENGTH}`, {field: 'hostname'});
+	if (!/^[\w.-]*$/.test(hostname))
+		throw new InvalidArgumentError(`hostname "${hostname}" has signs other than letters, digits, "-", "." and "_"`, {field: 'hostname'});
 }
 
 function assertAbsolute(field: string, path: string): void {
-	if (path !== '' && (!path.startsWith('/') || path.includes('\0') || path.split('/').includes('..'))) throw new InvalidArgumentError(`${field} "${path}" is not an absolute path without ".."`, {field});
+	if (path !== '' && (!path.startsWith('/') || path.includes('\0') || path.split('/').includes('..')))
+		throw new InvalidArgumentError(`${field} "${path}" is not an absolute path without ".."`, {field});
 }
 
 /** A line feed would start another line of resolv.conf. */
 function assertDns({dns_config}: PodSandboxConfig__Output): void {
 	for (const server of dns_config?.servers ?? []) {
-		if (isIP(server.split('%')[0] ?? '') === 0) throw new InvalidArgumentError(`dns_config.servers: "${server}" is not an IP address`, {field: 'dns_config.servers'});
+		if (isIP(server.split('%')[0] ?? '') === 0)
+			throw new InvalidArgumentError(`dns_config.servers: "${server}" is not an IP address`, {field: 'dns_config.servers'});
 	}
 	for (const field of ['servers', 'searches', 'options'] as const) {
 		const bad = dns_config?.[field].find(value => value === '' || /[\s\0]/.test(value));
@@ -71,14 +82,17 @@ function assertPortMapping(mapping: PodSandboxConfig__Output['port_mappings'][nu
 	if (!Object.values(Protocol).includes(protocol)) throw new InvalidArgumentError(`${field}.protocol ${String(protocol)} is unknown`, {field});
 	// Without a host port nothing is mapped: the kubelet lists plain container ports too.
 	if (host_port < 0 || host_port > 65_535) throw new InvalidArgumentError(`${field}.host_port ${host_port} is not in 0..65535`, {field});
-	if (container_port < (host_port > 0 ? 1 : 0) || container_port > 65_535) throw new InvalidArgumentError(`${field}.container_port ${container_port} is not in 1..65535`, {field});
+	if (container_port < (host_port > 0 ? 1 : 0) || container_port > 65_535)
+		throw new InvalidArgumentError(`${field}.container_port ${container_port} is not in 1..65535`, {field});
 	if (host_ip !== '' && isIP(host_ip) === 0) throw new InvalidArgumentError(`${field}.host_ip "${host_ip}" is not an IP address`, {field});
 }
 
 function assertCgroupParent(path: string): void {
 	if (path === '') return;
 	if (!path.includes('/') && path.endsWith('.slice'))
-		throw new UnimplementedError(`linux.cgroup_parent "${path}" is a systemd slice: only the cgroupfs driver is implemented, set cgroupDriver: cgroupfs`, {field: 'linux.cgroup_parent'});
+		throw new UnimplementedError(`linux.cgroup_parent "${path}" is a systemd slice: only the cgroupfs driver is implemented, set cgroupDriver: cgroupfs`, {
+			field: 'linux.cgroup_parent',
+		});
 	assertCgroupPath('linux.cgroup_parent', path.startsWith('/') ? path : `/${path}`);
 }
 
@@ -88,7 +102,8 @@ function assertNamespaces(options: NamespaceOption__Output | null): void {
 		if (options[field] !== NamespaceMode.POD && options[field] !== NamespaceMode.NODE)
 			throw new InvalidArgumentError(`namespace_options.${field}: only POD and NODE are known`, {field: `namespace_options.${field}`});
 	}
-	if (options.pid === NamespaceMode.TARGET) throw new InvalidArgumentError('namespace_options.pid: TARGET is for containers only', {field: 'namespace_options.pid'});
+	if (options.pid === NamespaceMode.TARGET)
+		throw new InvalidArgumentError('namespace_options.pid: TARGET is for containers only', {field: 'namespace_options.pid'});
 	assertUserNamespace(options);
 }
 
@@ -102,7 +117,8 @@ export function assertUserNamespace(options: NamespaceOption__Output | null): vo
 }
 
 function assertSecurity(security: LinuxSandboxSecurityContext__Output): void {
-	if (security.run_as_group !== null && security.run_as_user === null) throw new InvalidArgumentError('security_context.run_as_group is set without run_as_user', {field: 'security_context.run_as_group'});
+	if (security.run_as_group !== null && security.run_as_user === null)
+		throw new InvalidArgumentError('security_context.run_as_group is set without run_as_user', {field: 'security_context.run_as_group'});
 	// No process of the pod itself runs a profile, but a profile that cannot be is an error of the pod all the same.
 	assertProfile('security_context.seccomp', security.seccomp);
 	assertProfile('security_context.apparmor', security.apparmor);

@@ -4,12 +4,25 @@ import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
 import type {SeccompProfile, SeccompRule} from '../../native/native.js';
 import {CAPABILITY_NAMES} from './capabilities.js';
 
-const ACTIONS = ['SCMP_ACT_KILL', 'SCMP_ACT_KILL_PROCESS', 'SCMP_ACT_KILL_THREAD', 'SCMP_ACT_TRAP', 'SCMP_ACT_ERRNO', 'SCMP_ACT_TRACE', 'SCMP_ACT_ALLOW', 'SCMP_ACT_LOG', 'SCMP_ACT_NOTIFY'] as const;
+const ACTIONS = [
+	'SCMP_ACT_KILL',
+	'SCMP_ACT_KILL_PROCESS',
+	'SCMP_ACT_KILL_THREAD',
+	'SCMP_ACT_TRAP',
+	'SCMP_ACT_ERRNO',
+	'SCMP_ACT_TRACE',
+	'SCMP_ACT_ALLOW',
+	'SCMP_ACT_LOG',
+	'SCMP_ACT_NOTIFY',
+] as const;
 const OPERATORS = ['SCMP_CMP_NE', 'SCMP_CMP_LT', 'SCMP_CMP_LE', 'SCMP_CMP_EQ', 'SCMP_CMP_GE', 'SCMP_CMP_GT', 'SCMP_CMP_MASKED_EQ'] as const;
 /** They change how the kernel logs and speculates, not what is allowed. */
 const FLAGS = ['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_SPEC_ALLOW', 'SECCOMP_FILTER_FLAG_TSYNC'] as const;
 
-const uint = v.pipe(v.union([v.pipe(v.number(), v.safeInteger(), v.minValue(0)), v.bigint()]), v.transform((value): bigint => BigInt(value)));
+const uint = v.pipe(
+	v.union([v.pipe(v.number(), v.safeInteger(), v.minValue(0)), v.bigint()]),
+	v.transform((value): bigint => BigInt(value)),
+);
 const errno = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(4095));
 const nullable = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
 const condition = v.strictObject({
@@ -23,7 +36,18 @@ const syscall = v.strictObject({
 	action: v.picklist(ACTIONS),
 	errnoRet: nullable(errno),
 	errno: nullable(v.string()),
-	args: nullable(v.array(v.nullable(v.strictObject({index: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(5)), value: uint, valueTwo: nullable(uint), op: v.picklist(OPERATORS)})))),
+	args: nullable(
+		v.array(
+			v.nullable(
+				v.strictObject({
+					index: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(5)),
+					value: uint,
+					valueTwo: nullable(uint),
+					op: v.picklist(OPERATORS),
+				}),
+			),
+		),
+	),
 	comment: nullable(v.string()),
 	includes: nullable(condition),
 	excludes: nullable(condition),
@@ -72,7 +96,8 @@ export function parseProfile(path: string, text: string): ProfileFile {
 	const file = result.output;
 	if (file.defaultAction === 'SCMP_ACT_NOTIFY' || (file.syscalls ?? []).some(({action}) => action === 'SCMP_ACT_NOTIFY'))
 		throw new UnimplementedError(`seccomp profile ${path}: SCMP_ACT_NOTIFY is not implemented`, {path});
-	if ((file.architectures ?? []).length > 0 && (file.archMap ?? []).length > 0) throw new InvalidArgumentError(`seccomp profile ${path}: architectures and archMap are both set`, {path});
+	if ((file.architectures ?? []).length > 0 && (file.archMap ?? []).length > 0)
+		throw new InvalidArgumentError(`seccomp profile ${path}: architectures and archMap are both set`, {path});
 	for (const [index, rule] of (file.syscalls ?? []).entries()) {
 		if (toNames(rule).length === 0) throw new InvalidArgumentError(`seccomp profile ${path}: syscalls.${index}: no names`, {path});
 		toErrno(path, rule.errnoRet, rule.errno);

@@ -36,7 +36,8 @@ export function toProfileChoice(field: string, profile: SecurityProfile__Output 
 export function toSeccompChoice(config: ContainerConfig__Output): ProfileChoice {
 	const security = config.linux?.security_context ?? null;
 	const choice = toProfileChoice('security_context.seccomp', security?.seccomp ?? null, security?.seccomp_profile_path ?? '', {kind: 'unconfined'});
-	if (choice.kind === 'localhost' && !choice.ref.startsWith('/')) throw new InvalidArgumentError(`security_context.seccomp: localhost_ref "${choice.ref}" is not an absolute path`, {field: 'security_context.seccomp'});
+	if (choice.kind === 'localhost' && !choice.ref.startsWith('/'))
+		throw new InvalidArgumentError(`security_context.seccomp: localhost_ref "${choice.ref}" is not an absolute path`, {field: 'security_context.seccomp'});
 	return security?.privileged === true ? {kind: 'unconfined'} : choice;
 }
 
@@ -53,8 +54,11 @@ export function assertSecurityModules(config: ContainerConfig__Output, host: Pic
 	if (security === null || security.privileged) return;
 	const field = 'security_context.apparmor';
 	const choice = toProfileChoice(field, security.apparmor, security.apparmor_profile, host.apparmor ? {kind: 'unconfined'} : {kind: 'default'});
-	if (choice.kind === 'localhost' && !host.apparmor) throw new InvalidArgumentError(`${field}: profile "${choice.ref}" is asked for, but this kernel has no AppArmor`, {field});
-	if (choice.kind !== 'unconfined' && host.apparmor) throw new UnimplementedError(`${field}: AppArmor profiles are not implemented; ask for Unconfined`, {field});
+	if (choice.kind === 'localhost' && !host.apparmor)
+		throw new InvalidArgumentError(`${field}: profile "${choice.ref}" is asked for, but this kernel has no AppArmor`, {field});
+	if (choice.kind !== 'unconfined' && host.apparmor)
+		throw new UnimplementedError(`${field}: AppArmor profiles are not implemented; ask for Unconfined`, {field});
 	const labels = Object.values(security.selinux_options ?? {}).filter(label => label !== '');
-	if (labels.length > 0 && host.selinux) throw new UnimplementedError('security_context.selinux_options: SELinux labels are not implemented', {field: 'security_context.selinux_options'});
+	if (labels.length > 0 && host.selinux)
+		throw new UnimplementedError('security_context.selinux_options: SELinux labels are not implemented', {field: 'security_context.selinux_options'});
 }

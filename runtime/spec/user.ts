@@ -17,8 +17,10 @@ export function toUserSpec(config: ContainerConfig__Output, imageUser: string): 
 	const uid = toId('run_as_user', security?.run_as_user?.value ?? null);
 	const gid = toId('run_as_group', security?.run_as_group?.value ?? null);
 	const username = security?.run_as_username ?? '';
-	if (uid !== null && username !== '') throw new InvalidArgumentError('run_as_user and run_as_username are both set: only one may be', {field: 'run_as_username'});
-	if (gid !== null && uid === null && username === '') throw new InvalidArgumentError('run_as_group is set without run_as_user or run_as_username', {field: 'run_as_group'});
+	if (uid !== null && username !== '')
+		throw new InvalidArgumentError('run_as_user and run_as_username are both set: only one may be', {field: 'run_as_username'});
+	if (gid !== null && uid === null && username === '')
+		throw new InvalidArgumentError('run_as_group is set without run_as_user or run_as_username', {field: 'run_as_group'});
 	if (/[:\0\n/]/.test(username)) throw new InvalidArgumentError(`run_as_username "${username}" is not a user name`, {field: 'run_as_username'});
 	return {
 		spec: uid === null && username === '' ? imageUser : toSpec(uid, username, gid),

@@ -37,7 +37,14 @@ test('readContainerStats reads all containers in one pass, and one that is gone 
 	});
 	const [a, gone] = await readContainerStats(runtime, [record('a'), record('gone')]);
 	t.is(passes.length, 1);
-	t.like(a, {containerId: 'a', timestampNs: 7n, cpu: {usageCoreNs: 100n, usageNanoCores: null}, memory: {workingSetBytes: 4096n, rssBytes: 1024n}, pids: null, writableLayer: {mountpoint: '/var', usedBytes: 4096n, inodesUsed: 2n}});
+	t.like(a, {
+		containerId: 'a',
+		timestampNs: 7n,
+		cpu: {usageCoreNs: 100n, usageNanoCores: null},
+		memory: {workingSetBytes: 4096n, rssBytes: 1024n},
+		pids: null,
+		writableLayer: {mountpoint: '/var', usedBytes: 4096n, inodesUsed: 2n},
+	});
 	t.deepEqual(gone, {containerId: 'gone', timestampNs: 7n, cpu: null, memory: null, swap: null, pids: null, writableLayer: null});
 });
 

@@ -13,7 +13,10 @@ export {CpuSamples} from './cpu-samples.js';
  * Statistics of containers: one pass over their cgroups' files for all of them, and what their writable layers hold.
  * What a container does not have any more is null; no container fails the others.
  */
-export async function readContainerStats(runtime: Pick<Runtime, 'kernel' | 'cgroups' | 'images' | 'clock' | 'cpuSamples' | 'log'>, records: readonly ContainerRecord[]): Promise<readonly ContainerStatsFacts[]> {
+export async function readContainerStats(
+	runtime: Pick<Runtime, 'kernel' | 'cgroups' | 'images' | 'clock' | 'cpuSamples' | 'log'>,
+	records: readonly ContainerRecord[],
+): Promise<readonly ContainerStatsFacts[]> {
 	const mode = runtime.cgroups.mode === 'v2' ? 'v2' : 'v1';
 	const paths = records.flatMap(({cgroupPath}) => toPaths(runtime.cgroups, cgroupPath));
 	const readAll = runtime.kernel.readFiles(paths).then(files => ({files, atNs: runtime.clock.nowNs()}));

@@ -24,7 +24,8 @@ export class CpuSamples {
 	take(containerId: string, usageCoreNs: bigint, atNs: bigint): bigint | null {
 		const before = this.#samples.get(containerId);
 		if (before !== undefined && atNs - before.atNs < MIN_INTERVAL_NS) return before.nanoCores;
-		const nanoCores = before === undefined || usageCoreNs < before.usageCoreNs ? null : ((usageCoreNs - before.usageCoreNs) * 1_000_000_000n) / (atNs - before.atNs);
+		const nanoCores =
+			before === undefined || usageCoreNs < before.usageCoreNs ? null : ((usageCoreNs - before.usageCoreNs) * 1_000_000_000n) / (atNs - before.atNs);
 		this.#samples.delete(containerId);
 		this.#samples.set(containerId, {usageCoreNs, atNs, nanoCores});
 		this.#dropStale(atNs);

@@ -2,14 +2,27 @@ import test from 'ava';
 import {CpuSamples} from './cpu-samples.js';
 import {parseCpuUsage, parseLimit, parseMemory, parseNumber, parseSwap} from './parse.js';
 
-const V1_STAT = 'cache 9347072\nrss 1\ninactive_file 12288\npgfault 5\nhierarchical_memory_limit 9223372036854771712\ntotal_rss 20185088\ntotal_swap 4096\ntotal_pgfault 12951213\ntotal_pgmajfault 3486\ntotal_inactive_file 74686464\n';
+const V1_STAT =
+	'cache 9347072\nrss 1\ninactive_file 12288\npgfault 5\nhierarchical_memory_limit 9223372036854771712\ntotal_rss 20185088\ntotal_swap 4096\ntotal_pgfault 12951213\ntotal_pgmajfault 3486\ntotal_inactive_file 74686464\n';
 const V2_STAT = 'anon 1048576\nfile 2097152\ninactive_file 524288\nactive_file 1572864\npgfault 77\npgmajfault 3\n';
 
-for (const [text, number] of [['42\n', 42n], ['0\n', 0n], ['max\n', null], ['', null], ['-1\n', null], [null, null]] as const) {
+for (const [text, number] of [
+	['42\n', 42n],
+	['0\n', 0n],
+	['max\n', null],
+	['', null],
+	['-1\n', null],
+	[null, null],
+] as const) {
 	test(`parseNumber(${JSON.stringify(text)}) is ${number}`, t => t.is(parseNumber(text), number));
 }
 
-for (const [text, limit] of [['104857600\n', 104_857_600n], ['9223372036854771712\n', null], ['max\n', null], [null, null]] as const) {
+for (const [text, limit] of [
+	['104857600\n', 104_857_600n],
+	['9223372036854771712\n', null],
+	['max\n', null],
+	[null, null],
+] as const) {
 	test(`parseLimit(${JSON.stringify(text)}) is ${limit}`, t => t.is(parseLimit(text), limit));
 }
 
@@ -36,7 +49,15 @@ test('parseMemory of v1 takes the sums over children, and the working set leaves
 
 test('parseMemory of v2', t => {
 	const files = {usage: '3145728\n', stat: V2_STAT, limit: 'max\n', swapLimit: '8192\n', swapUsage: '4096\n'};
-	t.deepEqual(parseMemory('v2', files), {usageBytes: 3_145_728n, workingSetBytes: 2_621_440n, availableBytes: null, rssBytes: 1_048_576n, pageFaults: 77n, majorPageFaults: 3n, limitBytes: null});
+	t.deepEqual(parseMemory('v2', files), {
+		usageBytes: 3_145_728n,
+		workingSetBytes: 2_621_440n,
+		availableBytes: null,
+		rssBytes: 1_048_576n,
+		pageFaults: 77n,
+		majorPageFaults: 3n,
+		limitBytes: null,
+	});
 	t.deepEqual(parseSwap('v2', files), {usageBytes: 4096n, availableBytes: 4096n});
 });
 

@@ -30,7 +30,9 @@ export function toV1Writes(hierarchies: CgroupHierarchies, cgroupPath: string, r
 		// The period first: the quota is checked against it and against the parent's ratio.
 		...(bandwidth === null ? [] : [...file('cpu', 'cpu.cfs_period_us', bandwidth.periodUs), ...file('cpu', 'cpu.cfs_quota_us', bandwidth.quotaUs ?? -1n)]),
 		// memsw must never be below the limit, so the limit goes first in a fresh directory. The file is missing where swap is not accounted.
-		...(memory === null ? [] : [...file('memory', 'memory.limit_in_bytes', memory.limitBytes), ...file('memory', 'memory.memsw.limit_in_bytes', memory.memoryAndSwapBytes, false)]),
+		...(memory === null
+			? []
+			: [...file('memory', 'memory.limit_in_bytes', memory.limitBytes), ...file('memory', 'memory.memsw.limit_in_bytes', memory.memoryAndSwapBytes, false)]),
 		...(cpus === null ? [] : file('cpuset', 'cpuset.cpus', cpus)),
 		...(mems === null ? [] : file('cpuset', 'cpuset.mems', mems)),
 		// Not required: the kubelet names every page size of the node, also where the kernel has no hugetlb controller.

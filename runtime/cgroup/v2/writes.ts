@@ -48,7 +48,9 @@ function toSwapMax({limitBytes, memoryAndSwapBytes}: {readonly limitBytes: bigin
 
 /** Turns the controllers on in every ancestor, topmost first; a cgroup has only the controllers that its parent gives it. */
 export function toSubtreeWrites(mountpoint: string, cgroupPath: string): CgroupWrite[] {
-	return ancestors(cgroupPath).flatMap(path => CONTROLLERS.map((controller): CgroupWrite => ({path: join(mountpoint, path, 'cgroup.subtree_control'), value: `+${controller}`, required: false})));
+	return ancestors(cgroupPath).flatMap(path =>
+		CONTROLLERS.map((controller): CgroupWrite => ({path: join(mountpoint, path, 'cgroup.subtree_control'), value: `+${controller}`, required: false})),
+	);
 }
 
 /** "/a/b/c" → "/", "/a", "/a/b". */
