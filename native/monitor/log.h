@@ -1,0 +1,36 @@
+/* CRI logs: lines of a container's stdout and stderr with time, stream and tag, written to its log file. */
+#ifndef BERTH_LOG_H
+#define BERTH_LOG_H
+
+#include "../loop.h"
+#include "../text.h"
+
+struct log_file {
+	int dir_fd;
+	int fd;
+	char name[256];
+	uint32_t max_line_bytes;
+	/* Bytes of output that the log did not take (a full disk). */
+	uint64_t dropped_bytes;
+};
+
+/* One pipe or terminal that is pumped. */
+struct stream {
+	struct watch watch;
+	/* "stdout" or "stderr" */
+	const char *name;
+	struct log_file *log;
+	/* The start of a line whose end has not come yet. */
+	uint8_t *pending;
+	uint32_t pending_length;
+};
+
+/* Opens <name> in dir_fd for appending, made when missing (0640); 0 or an errno. */
+int log_open(struct log_file *log);
+void log_close(struct log_file *log);
+/* Watches `fd`, which the stream owns from then on. */
+int stream_open(struct stream *stream, int fd, const char *name, struct log_file *log);
+/* Reads what is there now, writes it, and closes: a last line without a newline becomes a line. */
+void stream_finish(struct stream *stream);
+
+#endif

@@ -1,0 +1,124 @@
+/* The monitor of one pod. */
+#ifndef BERTH_MONITOR_H
+#define BERTH_MONITOR_H
+
+#include "../cgroup.h"
+#include "../connection.h"
+#include "../init/init.h"
+#include "log.h"
+
+struct container {
+	struct container *next;
+	char id[MAX_ID_BYTES + 1];
+	pid_t pid;
+	/* Refers to the init, also after it was reaped; -1 before the clone. */
+	int pidfd;
+	uint32_t phase;
+	/* Its process was waited for. */
+	bool reaped;
+	/* The init has reported that it is set up. */
+	bool ready;
+	/* Released by START. */
+	bool released;
+	bool removing;
+	bool own_pid_namespace;
+	uint32_t exit_code;
+	bool oom_killed;
+	uint64_t started_at_ns;
+	uint64_t finished_at_ns;
+	struct watch control;
+	/* Who waits for CREATE, START or REMOVE; connection 0 = nobody. */
+	struct asker asker;
+	uint64_t remove_until_ms;
+	struct log_file log;
+	/* With a terminal, `out` is its master. */
+	struct stream out, err;
+	int stdin_fd;
+	struct path_list made;
+	struct path_list joins;
+};
+
+struct exec {
+	struct exec *next;
+	char id[MAX_ID_BYTES + 1];
+	char container_id[MAX_ID_BYTES + 1];
+	pid_t pid;
+	struct watch control;
+	struct asker asker;
+	bool ready;
+	/* EXEC was answered: the program runs. */
+	bool running;
+	/* The terminal's master; -1 = none. */
+	int terminal_fd;
+};
+
+struct monitor {
+	char sandbox_id[MAX_ID_BYTES + 1];
+	/* <run dir>/pods/<sandbox id> */
+	char directory[512];
+	char shm_path[528];
+	bool has_shm;
+	int directory_fd;
+	struct watch listener;
+	struct watch children;
+	/* To the launcher; its number, 0 = none. */
+	uint32_t launcher;
+	/* The pod's own init and its PID namespace; 0 and -1 = none. */
+	pid_t pod_init;
+	int pod_init_pidfd;
+	int own_pid_namespace_fd;
+	struct path_list made;
+	struct container *containers;
+	struct exec *execs;
+	bool destroying;
+	struct asker destroyer;
+	uint64_t destroy_until_ms;
+};
+
+extern struct monitor monitor;
+
+/* Clones a child into the PID namespace that is asked for; as fork. */
+pid_t clone_into(uint32_t pid_namespace, int namespace_pidfd, int *pidfd, struct failure *failure);
+struct container *find_container(struct span id);
+struct exec *find_exec(struct span id);
+
+/* create.c */
+void on_create(struct connection *connection, struct message *message);
+void on_start(struct connection *connection, struct message *message);
+/* Reads what the init has to say; called when its socket is ready, and once more before its exit is dealt with. */
+void read_control(struct container *container);
+void free_container(struct container *container);
+
+/* exit.c */
+void reap_children(void);
+void record_exit(struct container *container);
+
+/* exec.c */
+void on_exec(struct connection *connection, struct message *message);
+void on_exec_kill(struct connection *connection, struct message *message);
+void exec_exited(struct exec *exec, uint32_t exit_code);
+
+/* control.c */
+void on_signal(struct connection *connection, struct message *message);
+void on_remove(struct connection *connection, struct message *message);
+void on_reopen_log(struct connection *connection, struct message *message);
+void on_resize(struct connection *connection, struct message *message);
+void on_list(struct connection *connection, struct message *message);
+void on_destroy(struct connection *connection, struct message *message);
+/* Goes on with removals and the pod's end; called after each exit and by the tick. */
+void go_on(void);
+
+/* keep.c: what the launcher holds for the case of our death. */
+void tell_keep(const struct container *container);
+void tell_drop(const struct container *container);
+
+/* setup.c: namespaces, lo, hostname, sysctls, /dev/shm, cgroup, the pod's init, of a CREATE_MONITOR body. */
+int set_up_pod(struct span body, struct failure *failure);
+
+/* One report of an init: 1, 0 nothing now, -1 the socket was closed. `terminal_fd` becomes a passed fd or stays. */
+int receive_report(int fd, struct init_report *report, int *terminal_fd);
+
+/* Runs as the pod's monitor in a child of the launcher; `link_fd` is a socket to it. */
+_Noreturn void run_monitor(struct span body, const char *pods_directory, int link_fd);
+
+#endif
