@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto';
 import {mkdir, stat} from 'node:fs/promises';
-import {dirname} from 'node:path'';
+import {dirname} from 'node:path';
 import {AlreadyExistsError, CancelledError, NotFoundError, SyscallError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
 import type {ImageRecord} from '../../image/image.js';

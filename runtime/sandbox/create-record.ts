@@ -1,6 +1,5 @@
 import {randomBytes} from 'node:crypto';
 import {hostname as hostHostname} from 'node:os';
-import {join} from 'node:path';
 import type {Attachment} from '../../cni/cni.js';
 import {NamespaceMode as WireMode, Protocol, type PodSandboxConfig__Output, type PortMapping__Output} from '../../proto/cri.js';
 import {toSandboxFacts} from '../spec/sandbox-config.js';

@@ -1,0 +1,152 @@
+import {execFile} from 'node:child_process';
+import {mkdir, mkdtemp, readdir, readFile, rm, rmdir} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
+import {systemClock} from '../base/clock.js';
+import type {CgroupPlan, ExecRequest, ExitRecord, Launcher, LauncherOptions, LaunchSpec, MonitorRequest, ProcessSpec} from './native.js';
+import {openNative} from './open-native.js';
+
+const run = promisify(execFile);
+const noCgroup: CgroupPlan = {dirs: [], writes: [], join: []};
+
+/** For root tests: a launcher of its own in a directory of its own, a busybox rootfs, and the facts that came up. */
+export class LaunchRig {
+	readonly dir: string;
+	readonly exits = new Map<string, ExitRecord>();
+	readonly lost: string[] = [];
+	readonly #cgroup: string;
+	#launchers: Launcher[] = [];
+	#count = 0;
+
+	private constructor(dir: string) {
+		this.dir = dir;
+		this.#cgroup = `/sys/fs/cgroup/pids/${path.basename(dir)}`;
+	}
+
+	static async open(): Promise<LaunchRig> {
+		const rig = new LaunchRig(await mkdtemp(path.join(tmpdir(), 'berth-launch-')));
+		for (const dir of ['run', 'root/lower/bin', 'root/lower/etc', 'root/lower/tmp', 'logs']) await mkdir(path.join(rig.dir, dir), {recursive: true});
+		await run('cp', ['/bin/busybox', `${rig.dir}/root/lower/bin/busybox`]);
+		await run('busybox', ['--install', '-s', `${rig.dir}/root/lower/bin`]);
+		// --install makes links to the host's busybox: they must point inside.
+		await run('sh', ['-c', 'for f in *; do [ -L "$f" ] && ln -sfn busybox "$f"; done; true'], {cwd: `${rig.dir}/root/lower/bin`});
+		return rig;
+	}
+
+	get options(): LauncherOptions {
+		return {
+			binaryPath: fileURLToPath(new URL('./berth-launcher', import.meta.url)),
+			runDir: `${this.dir}/run`,
+			rootDir: `${this.dir}/root`,
+			cgroupDirs: [`${this.#cgroup}/launcher`],
+			oomScoreAdj: 0,
+		};
+	}
+
+	async openLauncher(): Promise<Launcher> {
+		const launcher = await openNative().openLauncher(this.options, {
+			onExit: (_sandboxId, containerId, exit) => void this.exits.set(containerId, exit),
+			onMonitorLost: sandboxId => void this.lost.push(sandboxId),
+		});
+		this.#launchers.push(launcher);
+		return launcher;
+	}
+
+	async exitOf(containerId: string): Promise<ExitRecord> {
+		return await until(() => this.exits.get(containerId) ?? null);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		for (const launcher of this.#launchers) launcher.close();
+		const launcher = await this.openLauncher();
+		for (const sandboxId of await launcher.listMonitors()) await (await launcher.findMonitor(sandboxId))?.destroy();
+		await launcher.shutdown();
+		await until(async () => ((await readFile(`${this.#cgroup}/launcher/cgroup.procs`, 'utf8').catch(() => '')) === '' ? true : null));
+		for (const dir of [`${this.#cgroup}/launcher`, this.#cgroup]) await rmdir(dir).catch(() => {});
+		await rm(this.dir, {recursive: true, force: true});
+	}
+
+	monitorRequest(sandboxId: string, more: Partial<MonitorRequest> = {}): MonitorRequest {
+		return {
+			sandboxId,
+			namespaces: {network: true, ipc: true, uts: true, pid: false},
+			hostname: 'pod-host',
+			sysctls: [['net.ipv4.ip_unprivileged_port_start', '0']],
+			shmSizeBytes: 1 << 20,
+			cgroup: {...noCgroup, dirs: [this.#cgroup, `${this.#cgroup}/${sandboxId}`]},
+			...more,
+		};
+	}
+
+	/** A container of `sandboxId` that runs `script`. */
+	async launchSpec(sandboxId: string, script: string, more: Partial<LaunchSpec> = {}): Promise<LaunchSpec> {
+		const containerId = `c${++this.#count}`;
+		const layer = `${this.dir}/root/${containerId}`;
+		await mkdir(`${layer}/upper`, {recursive: true});
+		await mkdir(`${layer}/work`);
+		const cgroup = `${this.#cgroup}/${sandboxId}/${containerId}`;
+		return {
+			containerId,
+			namespaces: {pid: 'new', cgroup: 'new'},
+			cgroup: {dirs: [cgroup], writes: [{path: `${cgroup}/pids.max`, value: '100', required: true}], join: [cgroup]},
+			rootfs: {lowerDirs: [`${this.dir}/root/lower`], upperDir: `${layer}/upper`, workDir: `${layer}/work`, readonly: false, propagation: 'private'},
+			mounts: [{kind: 'filesystem', fstype: 'proc', target: '/proc', flags: 14, data: ''}, {kind: 'shm', target: '/dev/shm'}],
+			devices: [{path: '/dev/null', type: 'c', major: 1, minor: 3, mode: 0o666, uid: 0, gid: 0}],
+			symlinks: [],
+			maskedPaths: ['/proc/kcore'],
+			readonlyPaths: ['/proc/sys'],
+			process: shellProcess(script),
+			log: {path: this.logPath(containerId), maxLineBytes: 4096},
+			stdin: 'null',
+			volumeDirs: ['/data'],
+			...more,
+		};
+	}
+
+	execRequest(spec: LaunchSpec, script: string, more: Partial<ProcessSpec> = {}): ExecRequest {
+		return {containerId: spec.containerId, execId: `e${++this.#count}`, process: {...shellProcess(script), ...more}, cgroupJoin: spec.cgroup.join};
+	}
+
+	logPath(containerId: string): string {
+		return `${this.dir}/logs/${containerId}.log`;
+	}
+
+	/** The messages of a container's log, both streams. */
+	async logLines(containerId: string): Promise<string[]> {
+		const log = await readFile(this.logPath(containerId), 'utf8');
+		return log.split('\n').filter(Boolean).map(line => line.split(' ').slice(3).join(' '));
+	}
+
+	async cgroupsOf(sandboxId: string): Promise<readonly string[]> {
+		return (await readdir(`${this.#cgroup}/${sandboxId}`, {withFileTypes: true})).filter(entry => entry.isDirectory()).map(entry => entry.name);
+	}
+}
+
+export function shellProcess(script: string): ProcessSpec {
+	const all = 0xa80425fbn;
+	return {
+		args: ['sh', '-c', script],
+		env: [Buffer.from('PATH=/bin')],
+		cwd: '/',
+		user: {spec: '', uid: null, gid: null, supplementalGids: [], groupsPolicy: 'merge'},
+		capabilities: {bounding: all, effective: all, permitted: all, inheritable: 0n, ambient: 0n},
+		noNewPrivileges: true,
+		rlimits: [],
+		oomScoreAdj: null,
+		seccomp: null,
+		tty: false,
+	};
+}
+
+/** Asks again and again until the answer is not null. @throws after ten seconds. */
+export async function until<T>(ask: () => T | null | Promise<T | null>): Promise<T> {
+	const deadlineMs = systemClock.monotonicMs() + 10_000;
+	for (;;) {
+		const answer = await ask();
+		if (answer !== null) return answer;
+		if (systemClock.monotonicMs() > deadlineMs) throw new Error('it did not come within ten seconds');
+		await systemClock.sleep(5);
+	}
+}
