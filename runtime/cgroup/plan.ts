@@ -1,4 +1,3 @@
-import {join} from 'node:path';
 import type {CgroupPlan, CgroupWrite} from '../../native/native.js';
 import type {ResourceFacts} from '../sandbox/record.js';
 import type {DeviceRules} from './device-rules.js';
@@ -40,9 +39,4 @@ function toWrites(hierarchies: CgroupHierarchies, cgroupPath: string, resources:
 
 function toSubtree(hierarchies: CgroupHierarchies, cgroupPath: string): CgroupWrite[] {
 	return hierarchies.mode === 'v2' && hierarchies.unified !== null ? toSubtreeWrites(hierarchies.unified.mountpoint, cgroupPath) : [];
-}
-
-/** The hierarchy's own files of a cgroup, for who reads or changes them later. */
-export function unifiedDir(hierarchies: CgroupHierarchies, cgroupPath: string): string | null {
-	return hierarchies.unified === null ? null : join(hierarchies.unified.mountpoint, cgroupPath);
 }

@@ -4,7 +4,7 @@ import type {ContainerConfig__Output, Mount__Output} from '../../proto/cri.js';
 import {detectCgroups} from '../cgroup/hierarchies.js';
 import {sandboxRecord} from '../fake-records.js';
 import {containerConfig} from '../fake-runtime.js';
-import {assertMounts, hasOwnDev, toHostPaths, toMounts, toRootPropagation} from './mounts.js';
+import {assertMounts, hasOwnDev, toMounts, toRootPropagation} from './mounts.js';
 
 const V2 = detectCgroups('30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n');
 const pod = sandboxRecord('s1');
@@ -123,8 +123,6 @@ test('the root propagates as far as its widest mount', t => {
 	t.is(toRootPropagation(withMounts({propagation: 1}, {})), 'slave');
 	t.is(toRootPropagation(withMounts({propagation: 1}, {propagation: 2})), 'shared');
 });
-
-test('toHostPaths names what must be there', t => t.deepEqual(toHostPaths(withMounts({}, {host_path: '/b'})), ['/srv/data', '/b']));
 
 for (const [changes, message] of [
 	[{container_path: 'data'}, 'mounts[0] (data): container_path is not an absolute path below /'],

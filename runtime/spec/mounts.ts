@@ -83,11 +83,6 @@ export function toRootPropagation(config: ContainerConfig__Output): 'private' | 
 	return asked.has('shared') ? 'shared' : asked.has('slave') ? 'slave' : 'private';
 }
 
-/** Host paths of the requested mounts. One that is missing is made as a directory, 0755, as other CRI runtimes do and hostPath volumes without a type rely on. */
-export function toHostPaths(config: ContainerConfig__Output): readonly string[] {
-	return config.mounts.map(({host_path}) => host_path);
-}
-
 /** The config brings its own /dev: nothing is made there. */
 export function hasOwnDev(config: ContainerConfig__Output): boolean {
 	return config.mounts.some(({container_path}) => toTarget(container_path) === '/dev');
