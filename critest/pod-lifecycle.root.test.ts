@@ -25,14 +25,24 @@ test.serial('crictl runs a pod: pull, runp, create, start, ps, logs, exec, stop,
 	await writeFile(podFile, JSON.stringify({metadata: {name: 'p', uid: 'u', namespace: 'n', attempt: 0}, log_directory: logs, linux: {}}));
 	await writeFile(
 		containerFile,
-		JSON.stringify({metadata: {name: 'c'}, image: {image: BUSYBOX_IMAGE}, command: ['sh', '-c', 'echo hello from $HOSTNAME; sleep 1000'], log_path: 'c.log', linux: {}}),
+		JSON.stringify({
+			metadata: {name: 'c'},
+			image: {image: BUSYBOX_IMAGE},
+			command: ['sh', '-c', 'echo hello from $HOSTNAME; sleep 1000'],
+			log_path: 'c.log',
+			linux: {},
+		}),
 	);
 	await ok('pull', BUSYBOX_IMAGE);
 	const pod = await ok('runp', podFile);
 	const container = await ok('create', pod, containerFile, podFile);
 	await ok('start', container);
 	t.regex(await ok('ps'), new RegExp(container.slice(0, 13)));
-	await until('the container logs', () => daemon.crictl(['logs', container]), ({stdout}) => stdout.startsWith('hello from'));
+	await until(
+		'the container logs',
+		() => daemon.crictl(['logs', container]),
+		({stdout}) => stdout.startsWith('hello from'),
+	);
 	t.is(await ok('exec', container, 'echo', 'over the stream'), 'over the stream');
 	t.is(await ok('exec', '--sync', container, 'echo', 'at once'), 'at once');
 	t.is((await daemon.crictl(['exec', container, 'sh', '-c', 'exit 7'])).exitCode === 0, false);
@@ -47,11 +57,18 @@ test.serial('an exit code, its time and the whole log are known after a containe
 	await pullBusybox(cri);
 	const pod = await runPod(running().daemon, 'exits');
 	const id = await runContainer(cri, pod, toContainerConfig('c', ['sh', '-c', 'for i in $(seq 1 1000); do echo line $i; done; exit 42']));
-	const status = await until('the container ends', () => statusOf(cri, id), ({state}) => state === EXITED);
+	const status = await until(
+		'the container ends',
+		() => statusOf(cri, id),
+		({state}) => state === EXITED,
+	);
 	t.is(status.exit_code, 42);
 	t.is(status.reason, 'Error');
 	t.true(BigInt(status.created_at) <= BigInt(status.started_at) && BigInt(status.started_at) <= BigInt(status.finished_at));
-	t.deepEqual(await readMessages(join(pod.logDirectory, 'c.log')), Array.from({length: 1000}, (_, i) => `line ${i + 1}`));
+	t.deepEqual(
+		await readMessages(join(pod.logDirectory, 'c.log')),
+		Array.from({length: 1000}, (_, i) => `line ${i + 1}`),
+	);
 	await removePod(cri, pod);
 });
 
@@ -66,7 +83,11 @@ test.serial('containers of a pod share its network and its host name, and not th
 		const {stdout, exit_code: exitCode} = await cri.call('ExecSync', {container_id: client, cmd: [...cmd]});
 		return {stdout: Buffer.from(stdout).toString(), exitCode};
 	};
-	const page = await until('the other container serves', () => exec('wget', '-q', '-O', '-', 'http://localhost:8080/'), ({exitCode}) => exitCode === 0);
+	const page = await until(
+		'the other container serves',
+		() => exec('wget', '-q', '-O', '-', 'http://localhost:8080/'),
+		({exitCode}) => exitCode === 0,
+	);
 	t.is(page.stdout, 'over localhost\n');
 	t.is((await exec('hostname')).stdout, 'shared-name\n');
 	t.not((await exec('ls', '/www')).exitCode, 0);
@@ -96,7 +117,11 @@ test.serial('a host path is mounted, and what the container writes there is on t
 	await mkdir(volume, {recursive: true});
 	const mounts = [{host_path: volume, container_path: '/volume'}];
 	const id = await runContainer(daemon.cri, pod, toContainerConfig('c', ['sh', '-c', 'echo kept > /volume/file'], {mounts}));
-	await until('the container ends', () => statusOf(daemon.cri, id), ({state}) => state === EXITED);
+	await until(
+		'the container ends',
+		() => statusOf(daemon.cri, id),
+		({state}) => state === EXITED,
+	);
 	t.is(await readFile(join(volume, 'file'), 'utf8'), 'kept\n');
 	await removePod(daemon.cri, pod);
 });
@@ -108,7 +133,11 @@ test.serial('a container beyond its memory limit is killed, and that is said', a
 	const linux = {resources: {memory_limit_in_bytes: 16 * 1024 * 1024}};
 	const id = await createContainer(daemon.cri, pod, toContainerConfig('c', ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=64M', 'count=2'], {linux}));
 	await daemon.cri.call('StartContainer', {container_id: id});
-	const status = await until('the container ends', () => statusOf(daemon.cri, id), ({state}) => state === EXITED);
+	const status = await until(
+		'the container ends',
+		() => statusOf(daemon.cri, id),
+		({state}) => state === EXITED,
+	);
 	t.is(status.exit_code, 137);
 	t.is(status.reason, 'OOMKilled');
 	await removePod(daemon.cri, pod);

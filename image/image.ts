@@ -78,7 +78,10 @@ export interface Snapshot {
 	readonly upperDir: string;
 	readonly workDir: string;
 }
-export interface Usage {readonly bytes: number; readonly inodes: number}
+export interface Usage {
+	readonly bytes: number;
+	readonly inodes: number;
+}
 
 /** All of images and snapshots, as runtime/ and server/ see it. Implemented by openImageStore() in image-store.ts. */
 export interface ImageStore {

@@ -92,7 +92,10 @@ export class LaunchRig {
 			namespaces: {pid: 'new', cgroup: 'new'},
 			cgroup: {dirs: [cgroup], writes: [{path: `${cgroup}/pids.max`, value: '100', required: true}], join: [cgroup]},
 			rootfs: {lowerDirs: [`${this.dir}/root/lower`], upperDir: `${layer}/upper`, workDir: `${layer}/work`, readonly: false, propagation: 'private'},
-			mounts: [{kind: 'filesystem', fstype: 'proc', target: '/proc', flags: 14, data: ''}, {kind: 'shm', target: '/dev/shm'}],
+			mounts: [
+				{kind: 'filesystem', fstype: 'proc', target: '/proc', flags: 14, data: ''},
+				{kind: 'shm', target: '/dev/shm'},
+			],
 			devices: [{path: '/dev/null', type: 'c', major: 1, minor: 3, mode: 0o666, uid: 0, gid: 0}],
 			symlinks: [],
 			maskedPaths: ['/proc/kcore'],
@@ -116,7 +119,10 @@ export class LaunchRig {
 	/** The messages of a container's log, both streams. */
 	async logLines(containerId: string): Promise<string[]> {
 		const log = await readFile(this.logPath(containerId), 'utf8');
-		return log.split('\n').filter(Boolean).map(line => line.split(' ').slice(3).join(' '));
+		return log
+			.split('\n')
+			.filter(Boolean)
+			.map(line => line.split(' ').slice(3).join(' '));
 	}
 
 	async cgroupsOf(sandboxId: string): Promise<readonly string[]> {

@@ -32,7 +32,10 @@ test('a launcher that is not there, or fails at once, is an error that says so',
 	await using rig = await LaunchRig.open();
 	const events = {onExit() {}, onMonitorLost() {}};
 	const {openLauncher} = openNative();
-	await t.throwsAsync(openLauncher({...rig.options, binaryPath: '/no/such'}, events), {instanceOf: FailedError, message: /cannot start the launcher \/no\/such/});
+	await t.throwsAsync(openLauncher({...rig.options, binaryPath: '/no/such'}, events), {
+		instanceOf: FailedError,
+		message: /cannot start the launcher \/no\/such/,
+	});
 	await t.throwsAsync(openLauncher({...rig.options, binaryPath: '/bin/false'}, events), {instanceOf: FailedError, message: /ended with 1/});
 });
 
@@ -44,7 +47,10 @@ launchTest('a container is parked, runs, logs and tells its exit code', async (t
 	const spec = await rig.launchSpec('pod', 'hostname; echo $$; echo err >&2; touch /data/x; exit 42');
 	const {pid, user} = await monitor.createContainer(spec);
 	t.deepEqual(user, {uid: 0, gid: 0, supplementalGids: [...user.supplementalGids]});
-	t.deepEqual((await monitor.list()).map(it => [it.containerId, it.pid, it.phase]), [[spec.containerId, pid, 'created']]);
+	t.deepEqual(
+		(await monitor.list()).map(it => [it.containerId, it.pid, it.phase]),
+		[[spec.containerId, pid, 'created']],
+	);
 	t.deepEqual(await rig.cgroupsOf('pod'), [spec.containerId]);
 	const beforeNs = systemClock.nowNs();
 	const {startedAtNs} = await monitor.startContainer(spec.containerId);
@@ -156,8 +162,14 @@ launchTest('the log goes on in a new file after reopenLog', async (t, rig) => {
 	await rename(path, `${path}.old`);
 	await monitor.reopenLog(spec.containerId);
 	await until(async () => (await rig.logLines(spec.containerId)).length > 3 || null);
-	const numbers = (await readFile(`${path}.old`, 'utf8') + await readFile(path, 'utf8')).trim().split('\n').map(line => Number(line.split(' ')[3]));
-	t.deepEqual(numbers, numbers.map((_, i) => i));
+	const numbers = ((await readFile(`${path}.old`, 'utf8')) + (await readFile(path, 'utf8')))
+		.trim()
+		.split('\n')
+		.map(line => Number(line.split(' ')[3]));
+	t.deepEqual(
+		numbers,
+		numbers.map((_, i) => i),
+	);
 });
 
 launchTest('a new daemon finds monitor, container and the exit that it missed', async (t, rig) => {
@@ -216,13 +228,15 @@ launchTest('a monitor killed with -9 is told of once, its processes are gone, an
 
 launchTest('twenty pods with two containers each, all at once', async (t, rig) => {
 	const launcher = await rig.openLauncher();
-	await Promise.all(Array.from({length: 20}, async (_, i) => {
-		const monitor = await launcher.createMonitor(rig.monitorRequest(`pod${i}`));
-		const specs = await Promise.all([start(rig, monitor, `exit ${i}`), start(rig, monitor, `exit ${i + 100}`)]);
-		t.is((await rig.exitOf(specs[0].containerId)).exitCode, i);
-		t.is((await rig.exitOf(specs[1].containerId)).exitCode, i + 100);
-		await monitor.destroy();
-	}));
+	await Promise.all(
+		Array.from({length: 20}, async (_, i) => {
+			const monitor = await launcher.createMonitor(rig.monitorRequest(`pod${i}`));
+			const specs = await Promise.all([start(rig, monitor, `exit ${i}`), start(rig, monitor, `exit ${i + 100}`)]);
+			t.is((await rig.exitOf(specs[0].containerId)).exitCode, i);
+			t.is((await rig.exitOf(specs[1].containerId)).exitCode, i + 100);
+			await monitor.destroy();
+		}),
+	);
 	t.deepEqual(await launcher.listMonitors(), []);
 	const {stdout} = await run('sh', ['-c', `grep -c ${rig.dir} /proc/mounts || true`]);
 	t.is(stdout.trim(), '0');

@@ -115,7 +115,11 @@ export interface CreatedContainer {
 	/** As resolved from the image's /etc/passwd and /etc/group within the rootfs. */
 	readonly user: ResolvedUser;
 }
-export interface ResolvedUser {readonly uid: number; readonly gid: number; readonly supplementalGids: readonly number[]}
+export interface ResolvedUser {
+	readonly uid: number;
+	readonly gid: number;
+	readonly supplementalGids: readonly number[];
+}
 
 export interface MonitorContainer {
 	readonly containerId: string;
@@ -187,7 +191,11 @@ export type MountSpec =
 	| {readonly kind: 'cgroup'; readonly target: string; readonly readonly: boolean; readonly hierarchies: readonly CgroupMountSpec[]};
 
 /** One hierarchy as seen in a container: `name` is the directory below /sys/fs/cgroup ('' for pure v2), `options` e.g. "cpu,cpuacct" or "name=systemd"; fstype cgroup or cgroup2. */
-export interface CgroupMountSpec {readonly name: string; readonly fstype: 'cgroup' | 'cgroup2'; readonly options: string}
+export interface CgroupMountSpec {
+	readonly name: string;
+	readonly fstype: 'cgroup' | 'cgroup2';
+	readonly options: string;
+}
 
 export interface DeviceSpec {
 	readonly path: string;

@@ -123,5 +123,13 @@ export function containerConfig(changes: Partial<ContainerConfig__Output> = {}):
 /** linux.security_context.namespace_options with this network mode, else all default. */
 export function onNetwork(network: NamespaceMode): Pick<PodSandboxConfig__Output, 'linux'> {
 	const namespace_options = {network, pid: NamespaceMode.CONTAINER, ipc: NamespaceMode.POD, target_id: '', userns_options: null};
-	return {linux: {cgroup_parent: '', security_context: {namespace_options, privileged: false, supplemental_groups: []}, sysctls: {}, overhead: null, resources: null} as never};
+	return {
+		linux: {
+			cgroup_parent: '',
+			security_context: {namespace_options, privileged: false, supplemental_groups: []},
+			sysctls: {},
+			overhead: null,
+			resources: null,
+		} as never,
+	};
 }

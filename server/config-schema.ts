@@ -41,16 +41,28 @@ function isSubnet(value: string): boolean {
 	return rest.length === 0 && isIPv4(address) && /^\d{1,2}$/.test(bits) && Number(bits) >= 8 && Number(bits) <= 30;
 }
 const subnet = v.pipe(text, v.check(isSubnet, 'must be an IPv4 subnet with a prefix of 8 to 30 bits, such as "10.88.0.0/16"'));
-const mirrorUrl = v.pipe(text, v.regex(/^https?:\/\/[^\s/@?#]+(?:\/[^\s?#@]*)?$/, 'must be a base URL such as "https://mirror.example:5000" without user, query or fragment'));
+const mirrorUrl = v.pipe(
+	text,
+	v.regex(/^https?:\/\/[^\s/@?#]+(?:\/[^\s?#@]*)?$/, 'must be a base URL such as "https://mirror.example:5000" without user, query or fragment'),
+);
 const capability = v.pipe(text, v.regex(/^CAP_[A-Z_]+$/, 'must be the name of a capability such as "CAP_CHOWN"'));
-const registryHost = v.pipe(text, v.regex(/^(?:_default|[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9a-fA-F:]+\](?::\d{1,5})?)$/, 'must be a registry host such as "registry.k8s.io" or "localhost:5000", or "_default"'));
+const registryHost = v.pipe(
+	text,
+	v.regex(
+		/^(?:_default|[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9a-fA-F:]+\](?::\d{1,5})?)$/,
+		'must be a registry host such as "registry.k8s.io" or "localhost:5000", or "_default"',
+	),
+);
 
-const registry = v.strictObject({
-	mirrors: v.optional(v.array(mirrorUrl, 'must be an array of base URLs'), []),
-	plain_http: v.optional(flag, false),
-	insecure_skip_verify: v.optional(flag, false),
-	ca_file: v.optional(textOrPath, ''),
-}, 'must be a table');
+const registry = v.strictObject(
+	{
+		mirrors: v.optional(v.array(mirrorUrl, 'must be an array of base URLs'), []),
+		plain_http: v.optional(flag, false),
+		insecure_skip_verify: v.optional(flag, false),
+		ca_file: v.optional(textOrPath, ''),
+	},
+	'must be a table',
+);
 const registries = v.record(registryHost, registry, 'must be a table of registry hosts');
 const noRegistries: v.InferOutput<typeof registries> = {};
 
@@ -59,8 +71,20 @@ const GIB = 1024 * MIB;
 
 /** containerd's defaults for an unprivileged container. */
 const DEFAULT_CAPABILITIES = [
-	'CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FSETID', 'CAP_FOWNER', 'CAP_MKNOD', 'CAP_NET_RAW', 'CAP_SETGID',
-	'CAP_SETUID', 'CAP_SETFCAP', 'CAP_SETPCAP', 'CAP_NET_BIND_SERVICE', 'CAP_SYS_CHROOT', 'CAP_KILL', 'CAP_AUDIT_WRITE',
+	'CAP_CHOWN',
+	'CAP_DAC_OVERRIDE',
+	'CAP_FSETID',
+	'CAP_FOWNER',
+	'CAP_MKNOD',
+	'CAP_NET_RAW',
+	'CAP_SETGID',
+	'CAP_SETUID',
+	'CAP_SETFCAP',
+	'CAP_SETPCAP',
+	'CAP_NET_BIND_SERVICE',
+	'CAP_SYS_CHROOT',
+	'CAP_KILL',
+	'CAP_AUDIT_WRITE',
 ];
 
 /** Every key that berth.toml may hold. */
@@ -69,13 +93,21 @@ export const KEYS = {
 	run_dir: key(absolutePath, '/run/berth', 'Volatile state, on a tmpfs: sockets of launcher and monitors, exit records.'),
 	socket: key(absolutePath, '/run/berth/berth.sock', 'The CRI socket; at most 107 bytes. Mode 0660.'),
 	netns_dir: key(absolutePath, '/run/netns', 'Where the network namespaces of pods are pinned, for CNI plugins and `ip netns`.'),
-	cgroup_root: key(v.pipe(absolutePath, v.regex(/[^/]$/, 'must not end with "/"')), '/berth', 'Cgroup, below each hierarchy\'s root, of launcher and monitors, and of pods without a cgroup_parent.'),
+	cgroup_root: key(
+		v.pipe(absolutePath, v.regex(/[^/]$/, 'must not end with "/"')),
+		'/berth',
+		"Cgroup, below each hierarchy's root, of launcher and monitors, and of pods without a cgroup_parent.",
+	),
 	log: {
 		level: key(oneOf('debug', 'info', 'warn', 'error'), 'info', 'debug shows each call that only reads.'),
 		format: key(oneOf('auto', 'json', 'human'), 'auto', 'auto: human on a terminal, else JSON, one object a line.'),
 	},
 	image: {
-		registries: key(registries, noRegistries, 'A table per registry host ("_default": all others): mirrors (base URLs, tried in order before the host), plain_http, insecure_skip_verify, ca_file (PEM).\n[image.registries."registry.k8s.io"]\nmirrors = ["https://mirror.example:5000"]'),
+		registries: key(
+			registries,
+			noRegistries,
+			'A table per registry host ("_default": all others): mirrors (base URLs, tried in order before the host), plain_http, insecure_skip_verify, ca_file (PEM).\n[image.registries."registry.k8s.io"]\nmirrors = ["https://mirror.example:5000"]',
+		),
 		pinned: key(texts, [], 'References that the kubelet must never collect; shell globs.'),
 		max_concurrent_downloads: key(integer(1, 64), 4, 'Layers fetched at once, over all pulls.'),
 		max_layer_bytes: key(integer(MIB, 1024 * GIB), 64 * GIB, 'A layer that unpacks to more bytes is refused.'),
@@ -84,7 +116,11 @@ export const KEYS = {
 	},
 	network: {
 		conf_dir: key(absolutePath, '/etc/cni/net.d', 'CNI network configurations; the first by name is used.'),
-		bin_dirs: key(v.pipe(v.array(absolutePath, 'must be an array of absolute paths'), v.minLength(1, 'must name at least one directory')), ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'], 'Searched in order for CNI plugins.'),
+		bin_dirs: key(
+			v.pipe(v.array(absolutePath, 'must be an array of absolute paths'), v.minLength(1, 'must name at least one directory')),
+			['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'],
+			'Searched in order for CNI plugins.',
+		),
 		plugin_timeout_ms: key(integer(100, 600_000), 60_000, 'Milliseconds after which a plugin is killed.'),
 		max_concurrent: key(integer(1, 64), 4, 'Chains of plugins that run at once.'),
 		embedded: {
@@ -98,7 +134,11 @@ export const KEYS = {
 		port: key(integer(0, 65_535), 0, '0 = any free one.'),
 	},
 	runtime: {
-		default_capabilities: key(v.array(capability, 'must be an array of capabilities'), DEFAULT_CAPABILITIES, 'What an unprivileged container gets when it asks for nothing.'),
+		default_capabilities: key(
+			v.array(capability, 'must be an array of capabilities'),
+			DEFAULT_CAPABILITIES,
+			'What an unprivileged container gets when it asks for nothing.',
+		),
 		seccomp_profile: key(textOrPath, '', 'JSON file of the RuntimeDefault profile; "" = the built-in one.'),
 		max_log_line_bytes: key(integer(256, MIB), 16_384, 'A longer line of a container is logged in parts (tag P).'),
 		max_exec_output_bytes: key(integer(4096, 16 * MIB), 16 * MIB, 'ExecSync drops what a stream holds beyond this.'),

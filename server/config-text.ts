@@ -27,7 +27,8 @@ function tableLines(table: Table, values: Values, path: readonly string[]): read
 	if (path.length > 0 && own.length > 0) lines.push('', `[${path.join('.')}]`);
 	// Tables of free names come after the plain keys, which would else fall into them.
 	for (const [name, {doc}] of own.filter(([name]) => !isFree(values[name]))) lines.push(`# ${doc}`, `${name} = ${inline(values[name])}`);
-	for (const [name, {doc}] of own.filter(([name]) => isFree(values[name]))) lines.push(...`${name}: ${doc}`.split('\n').map(line => `# ${line}`), ...freeTables([...path, name], values[name] as Values));
+	for (const [name, {doc}] of own.filter(([name]) => isFree(values[name])))
+		lines.push(...`${name}: ${doc}`.split('\n').map(line => `# ${line}`), ...freeTables([...path, name], values[name] as Values));
 	for (const [name, inner] of below) lines.push(...tableLines(inner, values[name] as Values, [...path, name]));
 	return lines;
 }

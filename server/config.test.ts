@@ -30,12 +30,28 @@ for (const [what, content, message] of [
 	['a fraction', '[streaming]\nport = 80.5\n', ':2: streaming.port: must be a whole number from 0 to 65535, is 80.5'],
 	['a port out of range', '[streaming]\nport = 65536\n', ':2: streaming.port: must be a whole number from 0 to 65535, is 65536'],
 	['an address that is none', '[streaming]\naddress = "localhost"\n', ':2: streaming.address: must be an IPv4 address, is "localhost"'],
-	['a subnet without a prefix', '[network.embedded]\nsubnets = ["10.0.0.0"]\n', ':2: network.embedded.subnets.0: must be an IPv4 subnet with a prefix of 8 to 30 bits, such as "10.88.0.0/16", is "10.0.0.0"'],
-	['a bridge name that is too long', '[network.embedded]\nbridge = "abcdefghijklmnop"\n', ':2: network.embedded.bridge: must be an interface name of 1 to 15 characters, is "abcdefghijklmnop"'],
+	[
+		'a subnet without a prefix',
+		'[network.embedded]\nsubnets = ["10.0.0.0"]\n',
+		':2: network.embedded.subnets.0: must be an IPv4 subnet with a prefix of 8 to 30 bits, such as "10.88.0.0/16", is "10.0.0.0"',
+	],
+	[
+		'a bridge name that is too long',
+		'[network.embedded]\nbridge = "abcdefghijklmnop"\n',
+		':2: network.embedded.bridge: must be an interface name of 1 to 15 characters, is "abcdefghijklmnop"',
+	],
 	['no plugin directory', '[network]\nbin_dirs = []\n', ':2: network.bin_dirs: must name at least one directory, is []'],
-	['a mirror without a scheme', '[image.registries."registry.k8s.io"]\nmirrors = ["127.0.0.1:5000"]\n', ':2: image.registries.registry.k8s.io.mirrors.0: must be a base URL such as "https://mirror.example:5000" without user, query or fragment, is "127.0.0.1:5000"'],
+	[
+		'a mirror without a scheme',
+		'[image.registries."registry.k8s.io"]\nmirrors = ["127.0.0.1:5000"]\n',
+		':2: image.registries.registry.k8s.io.mirrors.0: must be a base URL such as "https://mirror.example:5000" without user, query or fragment, is "127.0.0.1:5000"',
+	],
 	['an unknown key of a registry', '[image.registries."quay.io"]\ninsecure = true\n', ':2: image.registries.quay.io.insecure: unknown key'],
-	['a capability without CAP_', '[runtime]\ndefault_capabilities = ["CHOWN"]\n', ':2: runtime.default_capabilities.0: must be the name of a capability such as "CAP_CHOWN", is "CHOWN"'],
+	[
+		'a capability without CAP_',
+		'[runtime]\ndefault_capabilities = ["CHOWN"]\n',
+		':2: runtime.default_capabilities.0: must be the name of a capability such as "CAP_CHOWN", is "CHOWN"',
+	],
 ] as const) {
 	test(`loadConfig refuses ${what}, naming file, line, key and rule`, async t => {
 		const path = await configFile(t, content);
@@ -83,7 +99,10 @@ test('loadConfig: file, then drop-ins by name, then flags; the last word wins, k
 test('defaultToml is valid and says the defaults', async t => {
 	const text = defaultToml();
 	const {config: defaults} = await loadConfig(await configFile(t, ''), {});
-	const uncommented = text.split('\n').map(line => line.replace(/^#(?! )/, '')).join('\n');
+	const uncommented = text
+		.split('\n')
+		.map(line => line.replace(/^#(?! )/, ''))
+		.join('\n');
 	t.deepEqual(parse(text.replaceAll(/^#.*$/gm, '')), parse('[log]\n[image]\n[network.embedded]\n[streaming]\n[runtime]\n'));
 	const {config} = await loadConfig(await configFile(t, uncommented), {});
 	t.deepEqual(config, defaults);
@@ -95,7 +114,10 @@ test('install/berth.toml is what `berth config default` prints', async t => {
 });
 
 test('toToml prints a config that reads back as the same', async t => {
-	const path = await configFile(t, '[log]\nlevel = "debug"\n[image]\npinned = ["a*"]\n[image.registries."registry.k8s.io"]\nmirrors = ["http://127.0.0.1:5000"]\n[image.registries._default]\nplain_http = true\n');
+	const path = await configFile(
+		t,
+		'[log]\nlevel = "debug"\n[image]\npinned = ["a*"]\n[image.registries."registry.k8s.io"]\nmirrors = ["http://127.0.0.1:5000"]\n[image.registries._default]\nplain_http = true\n',
+	);
 	const {config} = await loadConfig(path, {});
 	const again = await loadConfig(await configFile(t, toToml(config)), {});
 	t.deepEqual(again.config, config);
@@ -104,11 +126,20 @@ test('toToml prints a config that reads back as the same', async t => {
 test('the config fills the options of every room', async t => {
 	const path = await configFile(t, 'root_dir = "/r"\n[image.registries."quay.io"]\nmirrors = ["http://127.0.0.1:5000"]\nca_file = "/ca.pem"\n');
 	const {config} = await loadConfig(path, {});
-	t.like(toRuntimeOptions(config, 'boot'), {rootDir: '/r', netnsDir: '/run/netns', cgroupRoot: '/berth', maxLogLineBytes: 16_384, bootId: 'boot', seccompProfilePath: ''});
+	t.like(toRuntimeOptions(config, 'boot'), {
+		rootDir: '/r',
+		netnsDir: '/run/netns',
+		cgroupRoot: '/berth',
+		maxLogLineBytes: 16_384,
+		bootId: 'boot',
+		seccompProfilePath: '',
+	});
 	t.is(toRuntimeOptions(config, 'boot').defaultCapabilities.length, 14);
 	t.deepEqual(toImageOptions(config, 'x64').platform, {os: 'linux', architecture: 'amd64', variant: null});
 	t.deepEqual(toImageOptions(config, 'arm64').platform, {os: 'linux', architecture: 'arm64', variant: 'v8'});
-	t.deepEqual(toImageOptions(config, 'x64').registries, {'quay.io': {mirrors: ['http://127.0.0.1:5000'], plainHttp: false, insecureSkipVerify: false, caFile: '/ca.pem'}});
+	t.deepEqual(toImageOptions(config, 'x64').registries, {
+		'quay.io': {mirrors: ['http://127.0.0.1:5000'], plainHttp: false, insecureSkipVerify: false, caFile: '/ca.pem'},
+	});
 	t.deepEqual(toCniOptions(config).embedded, {bridge: 'berth0', subnets: ['10.88.0.0/16'], dataDir: '/r/cni/addresses'});
 	const {config: without} = await loadConfig(await configFile(t, '[network.embedded]\nenabled = false\n'), {});
 	t.is(toCniOptions(without).embedded, null);

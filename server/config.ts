@@ -62,7 +62,13 @@ async function configFiles(path: string | null): Promise<readonly string[]> {
 		const {code} = error as NodeJS.ErrnoException;
 		if (code !== 'ENOENT') throw new InvalidArgumentError(`${folder}: cannot be read: ${code}`, {}, {cause: error});
 	}
-	return [file, ...names.filter(name => name.endsWith('.toml') && !name.startsWith('.')).sort().map(name => join(folder, name))];
+	return [
+		file,
+		...names
+			.filter(name => name.endsWith('.toml') && !name.startsWith('.'))
+			.sort()
+			.map(name => join(folder, name)),
+	];
 }
 
 /** @returns null for a missing file that nobody asked for. */

@@ -6,7 +6,9 @@ import type {Runtime} from '../runtime/runtime.js';
 import type {Daemon} from './call.js';
 
 /** For tests: a daemon of what the handler under test touches, and no more. */
-export function fakeDaemon(parts: {readonly runtime?: object; readonly streaming?: Partial<Daemon['streaming']>; readonly log?: Partial<Daemon['log']>} = {}): Daemon {
+export function fakeDaemon(
+	parts: {readonly runtime?: object; readonly streaming?: Partial<Daemon['streaming']>; readonly log?: Partial<Daemon['log']>} = {},
+): Daemon {
 	return {
 		runtime: (parts.runtime ?? {}) as Runtime,
 		streaming: {execUrl: () => 'http://127.0.0.1:1/exec/t', close: async () => {}, ...parts.streaming},

@@ -16,7 +16,9 @@ async function connect(t: ExecutionContext, calls: object) {
 	const socket = `${await temporaryDirectory(t)}/s.sock`;
 	const server = new Server();
 	server.addService(RuntimeService.service, calls as never);
-	await new Promise<void>((resolve, reject) => server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), error => (error === null ? resolve() : reject(error))));
+	await new Promise<void>((resolve, reject) =>
+		server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), error => (error === null ? resolve() : reject(error))),
+	);
 	const client = new RuntimeService(`unix:${socket}`, credentials.createInsecure());
 	t.teardown(() => {
 		client.close();
@@ -28,7 +30,10 @@ async function connect(t: ExecutionContext, calls: object) {
 /** Calls StartContainer served by `handler`; the client's deadline is `deadlineMs`. */
 async function start(t: ExecutionContext, handler: Handler<unknown, object>, deadlineMs = DEADLINE_MS) {
 	const lines: {readonly level: string; readonly fields: object; readonly text: string}[] = [];
-	const recorder = (level: string) => (fields: object, text = '') => void lines.push({level, fields, text});
+	const recorder =
+		(level: string) =>
+		(fields: object, text = '') =>
+			void lines.push({level, fields, text});
 	const log = {debug: recorder('debug'), info: recorder('info'), warn: recorder('warn'), error: recorder('error')} as Partial<Daemon['log']>;
 	const client = await connect(t, {StartContainer: wrap('StartContainer', 'changes', fakeDaemon({log}), handler)});
 	const [error] = await new Promise<[ServiceError | null]>(resolve => {
@@ -64,11 +69,15 @@ test('wrap turns a synchronous throw of unknown kind into INTERNAL and logs an e
 
 test('wrap aborts the handler when the deadline passes', async t => {
 	const aborted = Promise.withResolvers<unknown>();
-	const {error} = await start(t, async ({signal}) => {
-		await once(signal, 'abort');
-		aborted.resolve(signal.reason);
-		throw signal.reason;
-	}, 50);
+	const {error} = await start(
+		t,
+		async ({signal}) => {
+			await once(signal, 'abort');
+			aborted.resolve(signal.reason);
+			throw signal.reason;
+		},
+		50,
+	);
 	t.is(error?.code, status.DEADLINE_EXCEEDED);
 	t.like(await aborted.promise, {code: 'CANCELLED'});
 });
@@ -123,7 +132,10 @@ test('wrapStream sends everything in order, then ends', async t => {
 		for (let n = 0; n < 500; n++) yield {container_id: `${n}`};
 	});
 	t.is(error, null);
-	t.deepEqual(ids, Array.from({length: 500}, (_, n) => `${n}`));
+	t.deepEqual(
+		ids,
+		Array.from({length: 500}, (_, n) => `${n}`),
+	);
 });
 
 test('wrapStream sends what came before a throw, then the status', async t => {
@@ -137,13 +149,17 @@ test('wrapStream sends what came before a throw, then the status', async t => {
 
 test('wrapStream ends a handler that its client has left', async t => {
 	const left = Promise.withResolvers<void>();
-	const {error} = await read(t, async function* () {
-		try {
-			for (let n = 0; ; n++) yield {container_id: 'x'.repeat(100_000) + n};
-		} finally {
-			left.resolve();
-		}
-	}, 3);
+	const {error} = await read(
+		t,
+		async function* () {
+			try {
+				for (let n = 0; ; n++) yield {container_id: 'x'.repeat(100_000) + n};
+			} finally {
+				left.resolve();
+			}
+		},
+		3,
+	);
 	t.is(error?.code, status.CANCELLED);
 	await left.promise;
 	t.pass();

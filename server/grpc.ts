@@ -35,7 +35,12 @@ export function wrap<Request, Response>(name: string, kind: Kind, daemon: Daemon
 }
 
 /** The same for calls that answer with a stream. Waits for the client to read, so that a slow one costs no memory. */
-export function wrapStream<Request, Response>(name: string, kind: Kind, daemon: Daemon, handler: StreamHandler<Request, Response>): handleServerStreamingCall<Request, Response> {
+export function wrapStream<Request, Response>(
+	name: string,
+	kind: Kind,
+	daemon: Daemon,
+	handler: StreamHandler<Request, Response>,
+): handleServerStreamingCall<Request, Response> {
 	return wire => {
 		const scope = openCall(name, kind, daemon, wire);
 		const pump = async (): Promise<void> => {

@@ -21,7 +21,11 @@ const running = {...containerRecord('running', sandbox), state: {phase: 'running
 type Ask = (service: 'runtime' | 'image' | 'admin', method: string, request: object) => Promise<{readonly error: ServiceError | null; readonly reply: any}>;
 
 /** The whole server over a fake runtime that has these records, and a client's calls to it. */
-async function serveFake(t: ExecutionContext, records: readonly AnyRecord[] = [], images: Partial<ImageStore> = {}): Promise<{readonly ask: Ask; readonly clients: Readonly<Record<string, Client>>; readonly fake: Awaited<ReturnType<typeof fakeRuntime>>}> {
+async function serveFake(
+	t: ExecutionContext,
+	records: readonly AnyRecord[] = [],
+	images: Partial<ImageStore> = {},
+): Promise<{readonly ask: Ask; readonly clients: Readonly<Record<string, Client>>; readonly fake: Awaited<ReturnType<typeof fakeRuntime>>}> {
 	const fake = await fakeRuntime(records);
 	const runtime = {...fake.runtime, images: {find: () => null, ...images} as ImageStore};
 	const server: Server = createGrpcServer(fakeDaemon({runtime}));
@@ -50,13 +54,25 @@ test('every call of CRI 0.37 is registered: 37 and 6', t => {
 	const server = createGrpcServer(fakeDaemon());
 	const {handlers} = server as unknown as {readonly handlers: ReadonlyMap<string, unknown>};
 	const methods = [cri.RuntimeService.service, cri.ImageService.service].map(service => Object.values(service).map(({path}) => path));
-	t.deepEqual(methods.map(paths => paths.length), [37, 6]);
+	t.deepEqual(
+		methods.map(paths => paths.length),
+		[37, 6],
+	);
 	for (const path of methods.flat()) t.true(handlers.has(path), path);
 });
 
 const LATER = [
-	'Attach', 'PortForward', 'PodSandboxStats', 'ListPodSandboxStats', 'ListMetricDescriptors', 'ListPodSandboxMetrics', 'UpdateContainerResources',
-	'UpdatePodSandboxResources', 'CheckpointContainer', 'CheckpointPod', 'RestorePod',
+	'Attach',
+	'PortForward',
+	'PodSandboxStats',
+	'ListPodSandboxStats',
+	'ListMetricDescriptors',
+	'ListPodSandboxMetrics',
+	'UpdateContainerResources',
+	'UpdatePodSandboxResources',
+	'CheckpointContainer',
+	'CheckpointPod',
+	'RestorePod',
 ];
 test('calls of later versions answer UNIMPLEMENTED by name', async t => {
 	const {ask} = await serveFake(t);
@@ -67,8 +83,13 @@ test('calls of later versions answer UNIMPLEMENTED by name', async t => {
 });
 
 for (const [service, method] of [
-	['runtime', 'GetContainerEvents'], ['runtime', 'StreamPodSandboxes'], ['runtime', 'StreamContainers'], ['runtime', 'StreamContainerStats'],
-	['runtime', 'StreamPodSandboxStats'], ['runtime', 'StreamPodSandboxMetrics'], ['image', 'StreamImages'],
+	['runtime', 'GetContainerEvents'],
+	['runtime', 'StreamPodSandboxes'],
+	['runtime', 'StreamContainers'],
+	['runtime', 'StreamContainerStats'],
+	['runtime', 'StreamPodSandboxStats'],
+	['runtime', 'StreamPodSandboxMetrics'],
+	['image', 'StreamImages'],
 ] as const) {
 	test(`${method} answers UNIMPLEMENTED by name, so that the kubelet falls back to the list`, async t => {
 		const {clients} = await serveFake(t);
@@ -102,7 +123,12 @@ test('RuntimeConfig says CGROUPFS', async t => {
 	t.is((await ask('runtime', 'RuntimeConfig', {})).reply.linux.cgroup_driver, 1);
 });
 
-for (const [method, field] of [['StopPodSandbox', 'pod_sandbox_id'], ['RemovePodSandbox', 'pod_sandbox_id'], ['StopContainer', 'container_id'], ['RemoveContainer', 'container_id']] as const) {
+for (const [method, field] of [
+	['StopPodSandbox', 'pod_sandbox_id'],
+	['RemovePodSandbox', 'pod_sandbox_id'],
+	['StopContainer', 'container_id'],
+	['RemoveContainer', 'container_id'],
+] as const) {
 	test(`${method} of an unknown id succeeds, of an empty one names the field`, async t => {
 		const {ask} = await serveFake(t);
 		t.is((await ask('runtime', method, {[field]: 'f00d'})).error, null);
@@ -127,8 +153,12 @@ for (const [method, request, details] of [
 }
 
 for (const [method, field, kind] of [
-	['PodSandboxStatus', 'pod_sandbox_id', 'pod sandbox'], ['ContainerStatus', 'container_id', 'container'], ['StartContainer', 'container_id', 'container'],
-	['ExecSync', 'container_id', 'container'], ['ContainerStats', 'container_id', 'container'], ['ReopenContainerLog', 'container_id', 'container'],
+	['PodSandboxStatus', 'pod_sandbox_id', 'pod sandbox'],
+	['ContainerStatus', 'container_id', 'container'],
+	['StartContainer', 'container_id', 'container'],
+	['ExecSync', 'container_id', 'container'],
+	['ContainerStats', 'container_id', 'container'],
+	['ReopenContainerLog', 'container_id', 'container'],
 ] as const) {
 	test(`${method} of an unknown id is NOT_FOUND`, async t => {
 		const {ask} = await serveFake(t);
@@ -137,7 +167,10 @@ for (const [method, field, kind] of [
 }
 
 test('what is being created is neither listed nor found', async t => {
-	const {ask} = await serveFake(t, [{...sandbox, state: {phase: 'creating'}}, {...created, state: {phase: 'creating'}}]);
+	const {ask} = await serveFake(t, [
+		{...sandbox, state: {phase: 'creating'}},
+		{...created, state: {phase: 'creating'}},
+	]);
 	t.deepEqual((await ask('runtime', 'ListPodSandbox', {})).reply.items, []);
 	t.deepEqual((await ask('runtime', 'ListContainers', {})).reply.containers, []);
 	t.is((await ask('runtime', 'PodSandboxStatus', {pod_sandbox_id: sandbox.id})).error?.code, status.NOT_FOUND);
@@ -152,7 +185,11 @@ test('lists go by state, sandbox, label and id; status by id prefix', async t =>
 	t.deepEqual(await listed({label_selector: {container: 'created'}}), [created.id]);
 	t.deepEqual(await listed({pod_sandbox_id: 'ffff'}), []);
 	t.deepEqual(await listed({state: {state: 3}}), []);
-	t.like((await ask('runtime', 'ListPodSandbox', {filter: {state: {state: 0}}})).reply.items[0], {id: sandbox.id, labels: {app: 'web'}, metadata: {name: 'web'}});
+	t.like((await ask('runtime', 'ListPodSandbox', {filter: {state: {state: 0}}})).reply.items[0], {
+		id: sandbox.id,
+		labels: {app: 'web'},
+		metadata: {name: 'web'},
+	});
 	const {reply} = await ask('runtime', 'ContainerStatus', {container_id: running.id.slice(0, 12), verbose: true});
 	t.like(reply.status, {id: running.id, started_at: '5'});
 	t.is(JSON.parse(reply.info.info).pid, running.pid);
@@ -160,7 +197,10 @@ test('lists go by state, sandbox, label and id; status by id prefix', async t =>
 
 test('StartContainer of a running container is FAILED_PRECONDITION', async t => {
 	const {ask} = await serveFake(t, [sandbox, running]);
-	t.like((await ask('runtime', 'StartContainer', {container_id: running.id})).error, {code: status.FAILED_PRECONDITION, details: `container "${running.id}" is running, must be created`});
+	t.like((await ask('runtime', 'StartContainer', {container_id: running.id})).error, {
+		code: status.FAILED_PRECONDITION,
+		details: `container "${running.id}" is running, must be created`,
+	});
 });
 
 test('Exec of a running container answers the URL of the streaming server, of another FAILED_PRECONDITION', async t => {
@@ -192,12 +232,17 @@ test('PullImage answers the id; credentials only when there are any; a registry 
 	const {ask} = await serveFake(t, [], {pull});
 	t.is((await ask('image', 'PullImage', {image: {image: 'busybox'}, auth: {}})).reply.image_ref, FAKE_IMAGE.id);
 	await ask('image', 'PullImage', {image: {image: 'busybox'}, auth: {username: 'u', password: 'p'}});
-	t.deepEqual(asked, [['busybox', null], ['busybox', {username: 'u', password: 'p', auth: '', serverAddress: '', identityToken: '', registryToken: ''}]]);
+	t.deepEqual(asked, [
+		['busybox', null],
+		['busybox', {username: 'u', password: 'p', auth: '', serverAddress: '', identityToken: '', registryToken: ''}],
+	]);
 	t.like((await ask('image', 'PullImage', {image: {image: 'down'}})).error, {code: status.UNAVAILABLE, details: 'RegistryUnavailable: connect ECONNREFUSED'});
 });
 
 test('ImageFsInfo has both filesystems with a time', async t => {
-	const {ask} = await serveFake(t, [], {fsInfo: () => ({imageFs: {mountpoint: '/i', bytes: 5, inodes: 6}, containerFs: {mountpoint: '/c', bytes: 7, inodes: 8}})});
+	const {ask} = await serveFake(t, [], {
+		fsInfo: () => ({imageFs: {mountpoint: '/i', bytes: 5, inodes: 6}, containerFs: {mountpoint: '/c', bytes: 7, inodes: 8}}),
+	});
 	const {reply} = await ask('image', 'ImageFsInfo', {});
 	t.like(reply.image_filesystems[0], {fs_id: {mountpoint: '/i'}, used_bytes: {value: '5'}, inodes_used: {value: '6'}});
 	t.like(reply.container_filesystems[0], {fs_id: {mountpoint: '/c'}, used_bytes: {value: '7'}});

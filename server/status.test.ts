@@ -1,8 +1,19 @@
 import {status} from '@grpc/grpc-js';
 import test from 'ava';
 import {
-	AlreadyExistsError, CancelledError, CorruptError, FailedError, InvalidArgumentError, NotFoundError, PermissionDeniedError,
-	ResourceExhaustedError, SyscallError, TimedOutError, UnavailableError, UnimplementedError, WrongStateError,
+	AlreadyExistsError,
+	CancelledError,
+	CorruptError,
+	FailedError,
+	InvalidArgumentError,
+	NotFoundError,
+	PermissionDeniedError,
+	ResourceExhaustedError,
+	SyscallError,
+	TimedOutError,
+	UnavailableError,
+	UnimplementedError,
+	WrongStateError,
 } from '../base/errors.js';
 import {GRPC_STATUS, toStatus} from './status.js';
 

@@ -7,11 +7,19 @@ import {run} from '../rig/command.js';
 
 const CASES: readonly {readonly what: string; readonly lines: string; readonly says: RegExp}[] = [
 	{what: 'an unknown key', lines: '[log]\nlevle = "info"', says: /berth\.toml:\d+: log\.levle: unknown key/},
-	{what: 'a value of the wrong type', lines: '[network]\nplugin_timeout_ms = "soon"', says: /berth\.toml:\d+: network\.plugin_timeout_ms: must be a whole number/},
+	{
+		what: 'a value of the wrong type',
+		lines: '[network]\nplugin_timeout_ms = "soon"',
+		says: /berth\.toml:\d+: network\.plugin_timeout_ms: must be a whole number/,
+	},
 	{what: 'a value out of range', lines: '[streaming]\nport = 70000', says: /berth\.toml:\d+: streaming\.port: .*65535/},
 	{what: 'a relative path', lines: 'netns_dir = "netns"', says: /berth\.toml:\d+: netns_dir: must be an absolute path/},
 	{what: 'text that is no TOML', lines: '[log', says: /berth\.toml:\d+: /},
-	{what: 'a mirror that is no URL', lines: '[image.registries."registry.k8s.io"]\nmirrors = ["localhost:5000"]', says: /berth\.toml:\d+: image\.registries\.registry\.k8s\.io\.mirrors.*must be a base URL/},
+	{
+		what: 'a mirror that is no URL',
+		lines: '[image.registries."registry.k8s.io"]\nmirrors = ["localhost:5000"]',
+		says: /berth\.toml:\d+: image\.registries\.registry\.k8s\.io\.mirrors.*must be a base URL/,
+	},
 ];
 
 for (const {what, lines, says} of CASES) {

@@ -120,7 +120,10 @@ test.serial('a hard link to a file of the host is not made', async t => {
 	await t.throwsAsync(pull(running(), image), {message: /shadow/});
 	await assertAbsent(t, running(), image);
 	t.is((await stat('/etc/shadow')).nlink, 1);
-	t.deepEqual((await daemon.cri.image('ListImages', {})).images.filter(({repo_tags: tags}) => tags.includes(image)), []);
+	t.deepEqual(
+		(await daemon.cri.image('ListImages', {})).images.filter(({repo_tags: tags}) => tags.includes(image)),
+		[],
+	);
 });
 
 test.serial('a device node in a layer gives no access to the device', async t => {

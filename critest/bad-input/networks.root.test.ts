@@ -70,14 +70,22 @@ test.serial('a plugin that hangs is killed with all it started, and DEL is run',
 		await t.throwsAsync(runBadPod(daemon), {message: /broken.*(?:1500|time)/s});
 		t.regex(await calls(), /ADD[^]*DEL/);
 		const pid = Number(await readFile(join(directory, 'pid'), 'utf8'));
-		await until('the plugin is gone', () => isAlive(pid), alive => !alive);
+		await until(
+			'the plugin is gone',
+			() => isAlive(pid),
+			alive => !alive,
+		);
 	});
 });
 
 test.serial('a daemon killed while a plugin hangs leaves nothing after its next start', async t => {
 	await withPlugin(t, 'if [ "$CNI_COMMAND" = ADD ]; then echo $$ >"$(dirname "$0")/pid"; sleep 1000; fi; echo "{}"', async ({daemon, calls, directory}) => {
 		const call = runBadPod(daemon).catch((error: unknown) => error as Error);
-		await until('the plugin runs', () => calls().catch(() => ''), text => text.includes('ADD'));
+		await until(
+			'the plugin runs',
+			() => calls().catch(() => ''),
+			text => text.includes('ADD'),
+		);
 		await daemon.kill();
 		t.true((await call) instanceof Error);
 		await daemon.start();

@@ -14,7 +14,16 @@ import {pullBusybox, runContainer, runPod, removePod, toContainerConfig, toPodCo
  */
 const WARM_UP_CYCLES = 5;
 
-const STEPS = ['RunPodSandbox', 'CreateContainer', 'StartContainer', 'ExecSync', 'StopContainer', 'RemoveContainer', 'StopPodSandbox', 'RemovePodSandbox'] as const;
+const STEPS = [
+	'RunPodSandbox',
+	'CreateContainer',
+	'StartContainer',
+	'ExecSync',
+	'StopContainer',
+	'RemoveContainer',
+	'StopPodSandbox',
+	'RemovePodSandbox',
+] as const;
 type Step = (typeof STEPS)[number];
 type Samples = Record<Step, number[]>;
 
@@ -99,7 +108,16 @@ async function measureMemory(daemon: Daemon, podCount: number): Promise<Memory> 
 	const daemonPssKiB = await readKiB(`/proc/${daemon.pid()}/smaps_rollup`, 'Pss');
 	const daemonRssKiB = await readKiB(`/proc/${daemon.pid()}/smaps_rollup`, 'Rss');
 	for (const pod of pods) await removePod(daemon.cri, pod);
-	return {pods: podCount, monitorPssKiB: quantile(monitors.toSorted((a, b) => a - b), 0.5), launcherPssKiB: launcher, daemonPssKiB, daemonRssKiB};
+	return {
+		pods: podCount,
+		monitorPssKiB: quantile(
+			monitors.toSorted((a, b) => a - b),
+			0.5,
+		),
+		launcherPssKiB: launcher,
+		daemonPssKiB,
+		daemonRssKiB,
+	};
 }
 
 async function readKiB(path: string, field: string): Promise<number> {

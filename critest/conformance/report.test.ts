@@ -2,7 +2,14 @@ import test from 'ava';
 import {toOutcomes} from './report.js';
 
 test('passed, failed and self-skipped specs are told apart; filtered ones and passing set-up nodes are no specs', t => {
-	const spec = (LeafNodeText: string, State: string, more: object = {}) => ({LeafNodeType: 'It', ContainerHierarchyTexts: ['[k8s.io] Container'], LeafNodeText, State, RunTime: 1, ...more});
+	const spec = (LeafNodeText: string, State: string, more: object = {}) => ({
+		LeafNodeType: 'It',
+		ContainerHierarchyTexts: ['[k8s.io] Container'],
+		LeafNodeText,
+		State,
+		RunTime: 1,
+		...more,
+	});
 	const report = [
 		{
 			SpecReports: [
@@ -26,6 +33,19 @@ test('passed, failed and self-skipped specs are told apart; filtered ones and pa
 });
 
 test('a failed set-up node is a failure', t => {
-	const report = [{SpecReports: [{LeafNodeType: 'SynchronizedBeforeSuite', ContainerHierarchyTexts: null, LeafNodeText: '', State: 'failed', RunTime: 1, Failure: {Message: 'no runtime'}}]}];
+	const report = [
+		{
+			SpecReports: [
+				{
+					LeafNodeType: 'SynchronizedBeforeSuite',
+					ContainerHierarchyTexts: null,
+					LeafNodeText: '',
+					State: 'failed',
+					RunTime: 1,
+					Failure: {Message: 'no runtime'},
+				},
+			],
+		},
+	];
 	t.deepEqual(toOutcomes(JSON.stringify(report)).failed, [{name: 'SynchronizedBeforeSuite', reason: 'no runtime'}]);
 });

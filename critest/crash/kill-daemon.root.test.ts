@@ -24,13 +24,21 @@ test.serial('kill -9 of the daemon: the pod runs on, no log line is lost or doub
 	const gate = join(daemon.places.scratchDir, 'gate');
 	const mounts = [{host_path: gate, container_path: '/gate'}];
 	const ender = await runContainer(cri, pod, toContainerConfig('ender', ['sh', '-c', wait], {mounts}));
-	await until('the logger logs', () => countLines(logFile), lines => lines > 50);
+	await until(
+		'the logger logs',
+		() => countLines(logFile),
+		lines => lines > 50,
+	);
 	const pidBefore = (await cri.call('ContainerStatus', {container_id: logger, verbose: true})).info['pid'] ?? '';
 
 	await daemon.kill();
 	const linesAtDeath = await countLines(logFile);
 	await writeFile(join(gate, 'open'), '');
-	await until('lines are logged while there is no daemon', () => countLines(logFile), lines => lines > linesAtDeath + 100);
+	await until(
+		'lines are logged while there is no daemon',
+		() => countLines(logFile),
+		lines => lines > linesAtDeath + 100,
+	);
 	const restartedAtNs = systemClock.nowNs();
 	await daemon.start();
 
@@ -38,7 +46,11 @@ test.serial('kill -9 of the daemon: the pod runs on, no log line is lost or doub
 	t.is(podStatus?.state, POD_READY);
 	t.is((await statusOf(cri, logger)).state, RUNNING);
 	t.is((await cri.call('ContainerStatus', {container_id: logger, verbose: true})).info['pid'] ?? '', pidBefore);
-	const ended = await until('the other exit is known', () => statusOf(cri, ender), ({state}) => state === EXITED);
+	const ended = await until(
+		'the other exit is known',
+		() => statusOf(cri, ender),
+		({state}) => state === EXITED,
+	);
 	t.is(ended.exit_code, 37);
 	t.true(BigInt(ended.finished_at) < restartedAtNs, 'its time is that of the exit, not of the restart');
 	const {stdout} = await cri.call('ExecSync', {container_id: logger, cmd: ['echo', 'still served']});
@@ -46,7 +58,10 @@ test.serial('kill -9 of the daemon: the pod runs on, no log line is lost or doub
 	await cri.call('StopContainer', {container_id: logger, timeout: 0});
 	const numbers = (await readMessages(logFile)).map(Number);
 	t.true(numbers.length > linesAtDeath + 100);
-	t.deepEqual(numbers, Array.from({length: numbers.length}, (_, i) => i + 1));
+	t.deepEqual(
+		numbers,
+		Array.from({length: numbers.length}, (_, i) => i + 1),
+	);
 	await removePod(cri, pod);
 });
 

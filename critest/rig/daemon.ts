@@ -115,7 +115,9 @@ class RigDaemon implements Daemon {
 	crictl(args: readonly string[], timeoutMs = 60_000): Promise<Ended> {
 		const endpoint = `unix://${this.places.socket}`;
 		const config = join(this.places.baseDir, 'crictl.yaml');
-		return run([join(TOOLS_DIR, 'crictl'), '--config', config, '--runtime-endpoint', endpoint, '--image-endpoint', endpoint, '--timeout', '60s', ...args], {timeoutMs});
+		return run([join(TOOLS_DIR, 'crictl'), '--config', config, '--runtime-endpoint', endpoint, '--image-endpoint', endpoint, '--timeout', '60s', ...args], {
+			timeoutMs,
+		});
 	}
 
 	log(): Promise<string> {

@@ -90,7 +90,10 @@ async function listAs(what: string, directory: string): Promise<readonly string[
 export async function listRunMounts(places: Places): Promise<readonly string[]> {
 	const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
 	const points = lines.map(line => line.split(' ')[4] ?? '');
-	return points.filter(point => point.startsWith(`${places.baseDir}/`) || point.startsWith(`${places.volatileDir}/`)).sort().reverse();
+	return points
+		.filter(point => point.startsWith(`${places.baseDir}/`) || point.startsWith(`${places.volatileDir}/`))
+		.sort()
+		.reverse();
 }
 
 async function findMounts(places: Places): Promise<readonly string[]> {
@@ -99,7 +102,12 @@ async function findMounts(places: Places): Promise<readonly string[]> {
 
 async function findLinks(places: Places): Promise<readonly string[]> {
 	const {exitCode, stdout} = await run(['ip', '-o', 'link', 'show', 'master', places.bridge]);
-	return exitCode === 0 ? stdout.split('\n').filter(line => line !== '').map(line => `link ${line}`) : [];
+	return exitCode === 0
+		? stdout
+				.split('\n')
+				.filter(line => line !== '')
+				.map(line => `link ${line}`)
+		: [];
 }
 
 async function findLeases(places: Places): Promise<readonly string[]> {

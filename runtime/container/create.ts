@@ -33,7 +33,10 @@ export async function createContainer(runtime: Runtime, sandboxIdOrPrefix: strin
 			validateContainerConfig(config, sandbox);
 			const existing = runtime.state.containerByName(name);
 			if (existing?.state.phase === 'created') return existing.id;
-			if (existing !== null) throw new AlreadyExistsError(`container "${existing.id}" (${existing.state.phase}) has this metadata already: remove it, or raise attempt`, {id: existing.id});
+			if (existing !== null)
+				throw new AlreadyExistsError(`container "${existing.id}" (${existing.state.phase}) has this metadata already: remove it, or raise attempt`, {
+					id: existing.id,
+				});
 			return await create(runtime, sandbox, config, joined);
 		}),
 	);
@@ -101,7 +104,13 @@ async function exists(path: string): Promise<boolean> {
 async function undo(runtime: Runtime, intent: ContainerRecord, rollback: Rollback): Promise<void> {
 	const failed = await rollback.undo();
 	if (failed.length === 0) return;
-	runtime.log.error({containerId: intent.id, errors: failed.map(error => error.message)}, 'failed CreateContainer not wholly undone; the container is kept as exited');
+	runtime.log.error(
+		{containerId: intent.id, errors: failed.map(error => error.message)},
+		'failed CreateContainer not wholly undone; the container is kept as exited',
+	);
 	const finishedAtNs = runtime.clock.nowNs();
-	await runtime.state.put({...intent, state: {phase: 'exited', startedAtNs: 0n, finishedAtNs, exitCode: 128, reason: 'CreateError', message: failed[0]?.message ?? ''}});
+	await runtime.state.put({
+		...intent,
+		state: {phase: 'exited', startedAtNs: 0n, finishedAtNs, exitCode: 128, reason: 'CreateError', message: failed[0]?.message ?? ''},
+	});
 }

@@ -14,6 +14,7 @@ export async function execSync(runtime: Runtime, idOrPrefix: string, command: re
 	const request = await toExecRequest(runtime, container, command, false);
 	const limits = {timeoutMs, maxOutputBytes: runtime.options.maxExecOutputBytes};
 	const result = await runtime.monitors.get(container.sandboxId).execSync(request, limits, signal);
-	if (result.timedOut) throw new TimedOutError(`command ${JSON.stringify(command[0])} timed out after ${timeoutMs} ms and was killed`, {containerId: container.id, timeoutMs});
+	if (result.timedOut)
+		throw new TimedOutError(`command ${JSON.stringify(command[0])} timed out after ${timeoutMs} ms and was killed`, {containerId: container.id, timeoutMs});
 	return result;
 }

@@ -15,7 +15,11 @@ export function assertExecutable(runtime: Runtime, idOrPrefix: string, command: 
 }
 
 /** Exec of the CRI: starts a command with streams of the caller's. */
-export async function openExec(runtime: Runtime, idOrPrefix: string, options: {readonly command: readonly string[]; readonly tty: boolean; readonly stdin: boolean}): Promise<ExecSession> {
+export async function openExec(
+	runtime: Runtime,
+	idOrPrefix: string,
+	options: {readonly command: readonly string[]; readonly tty: boolean; readonly stdin: boolean},
+): Promise<ExecSession> {
 	const container = assertExecutable(runtime, idOrPrefix, options.command);
 	const request = await toExecRequest(runtime, container, options.command, options.tty);
 	return await runtime.monitors.get(container.sandboxId).exec({...request, stdin: options.stdin});

@@ -49,7 +49,10 @@ test('createContainer refuses what is wrong before it makes anything', async t =
 	await t.throwsAsync(createContainer(runtime, 'nope', containerConfig(), never), {instanceOf: NotFoundError, message: 'pod sandbox "nope" not found'});
 	await t.throwsAsync(createContainer(runtime, sandboxId, containerConfig({metadata: null}), never), {instanceOf: InvalidArgumentError, message: /metadata/});
 	const unknown = containerConfig();
-	await t.throwsAsync(createContainer(runtime, sandboxId, {...unknown, image: {...unknown.image, image: 'absent'} as never}, never), {instanceOf: NotFoundError, message: 'image "absent" not found'});
+	await t.throwsAsync(createContainer(runtime, sandboxId, {...unknown, image: {...unknown.image, image: 'absent'} as never}, never), {
+		instanceOf: NotFoundError,
+		message: 'image "absent" not found',
+	});
 	t.deepEqual(trace.calls, []);
 	await stopSandbox(runtime, sandboxId);
 	await t.throwsAsync(createContainer(runtime, sandboxId, containerConfig(), never), {instanceOf: WrongStateError});
@@ -73,10 +76,13 @@ test('startContainer called twice at once starts one process', async t => {
 	t.deepEqual(results.map(({status}) => status).sort(), ['fulfilled', 'rejected']);
 	t.is(trace.calls.filter(call => call === 'monitor.startContainer').length, 1);
 	t.deepEqual(runtime.state.findContainer(id).state, {phase: 'running', startedAtNs: 55n});
-	t.deepEqual(events.map(({kind}) => kind), ['created', 'started']);
+	t.deepEqual(
+		events.map(({kind}) => kind),
+		['created', 'started'],
+	);
 });
 
-test('startContainer records StartError when exec fails, and the monitor\'s own word of that exit changes nothing', async t => {
+test("startContainer records StartError when exec fails, and the monitor's own word of that exit changes nothing", async t => {
 	const {runtime, trace, launcher, sandboxId} = await setUp(t);
 	const id = await createContainer(runtime, sandboxId, containerConfig(), never);
 	trace.failing.add('monitor.startContainer');
@@ -88,13 +94,19 @@ test('startContainer records StartError when exec fails, and the monitor\'s own 
 	t.is(runtime.state.findContainer(id), before);
 });
 
-for (const [exitCode, oomKilled, reason] of [[0, false, 'Completed'], [3, false, 'Error'], [137, true, 'OOMKilled']] as const) {
+for (const [exitCode, oomKilled, reason] of [
+	[0, false, 'Completed'],
+	[3, false, 'Error'],
+	[137, true, 'OOMKilled'],
+] as const) {
 	test(`an exit with ${exitCode}${oomKilled ? ' by the OOM killer' : ''} is recorded as ${reason}`, async t => {
 		const {runtime, launcher, events, sandboxId} = await setUp(t);
 		const id = await createContainer(runtime, sandboxId, containerConfig(), never);
 		await startContainer(runtime, id);
 		launcher.monitors.get(sandboxId)?.exit(id, {exitCode, finishedAtNs: 77n, oomKilled});
 		t.true(await runtime.state.whenExited(id, never));
+		// The event follows the record, under the same lock.
+		await runtime.locks.run(id, async () => {});
 		t.deepEqual(runtime.state.findContainer(id).state, {phase: 'exited', startedAtNs: 55n, finishedAtNs: 77n, exitCode, reason, message: ''});
 		t.is(runtime.state.findContainer(id).pid, 0);
 		t.is(events.at(-1)?.kind, 'stopped');
@@ -106,7 +118,10 @@ test('stopContainer sends the stop signal, then kills after the grace period', a
 	const id = await createContainer(runtime, sandboxId, containerConfig(), never);
 	await startContainer(runtime, id);
 	await stopContainer(runtime, id, 30, never);
-	t.deepEqual(trace.calls.filter(call => call.startsWith('monitor.signal')), ['monitor.signal 15 main', 'monitor.signal 9 all']);
+	t.deepEqual(
+		trace.calls.filter(call => call.startsWith('monitor.signal')),
+		['monitor.signal 15 main', 'monitor.signal 9 all'],
+	);
 	t.like(runtime.state.findContainer(id).state, {phase: 'exited', exitCode: 137});
 	await stopContainer(runtime, id, 30, never);
 	await stopContainer(runtime, 'unknown', 30, never);
@@ -145,7 +160,10 @@ test('removeContainer kills a running one, frees its snapshot, and is idempotent
 	await removeContainer(runtime, id);
 	t.deepEqual(listContainers(runtime.state, all), []);
 	t.is(images.snapshots.size, 0);
-	t.deepEqual(events.map(({kind}) => kind), ['created', 'started', 'stopped', 'deleted']);
+	t.deepEqual(
+		events.map(({kind}) => kind),
+		['created', 'started', 'stopped', 'deleted'],
+	);
 });
 
 test('exec and log reopening want a running container and a command', async t => {

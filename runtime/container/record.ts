@@ -74,7 +74,13 @@ export interface ExecFacts {
 	readonly envBase64: readonly string[];
 	readonly cwd: string;
 	readonly user: ResolvedUser;
-	readonly capabilities: {readonly bounding: bigint; readonly effective: bigint; readonly permitted: bigint; readonly inheritable: bigint; readonly ambient: bigint};
+	readonly capabilities: {
+		readonly bounding: bigint;
+		readonly effective: bigint;
+		readonly permitted: bigint;
+		readonly inheritable: bigint;
+		readonly ambient: bigint;
+	};
 	readonly noNewPrivileges: boolean;
 	/** Key of the compiled seccomp program in runtime/spec/seccomp's cache; null = unconfined. */
 	readonly seccompKey: string | null;

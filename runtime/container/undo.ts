@@ -14,5 +14,6 @@ export async function undoCreate(runtime: Runtime, record: ContainerRecord): Pro
 	const rollback = new Rollback();
 	addUndoSteps(rollback, runtime, record);
 	const failed = await rollback.undo();
-	if (failed.length > 0) runtime.log.error({containerId: record.id, errors: failed.map(error => error.message)}, 'unfinished CreateContainer not wholly undone');
+	if (failed.length > 0)
+		runtime.log.error({containerId: record.id, errors: failed.map(error => error.message)}, 'unfinished CreateContainer not wholly undone');
 }

@@ -2,7 +2,13 @@ import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {SandboxRecord} from './record.js';
 
-const LOCAL_HOSTS = ['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback', 'fe00::\tip6-localnet', 'ff02::1\tip6-allnodes', 'ff02::2\tip6-allrouters'];
+const LOCAL_HOSTS = [
+	'127.0.0.1\tlocalhost',
+	'::1\tlocalhost ip6-localhost ip6-loopback',
+	'fe00::\tip6-localnet',
+	'ff02::1\tip6-allnodes',
+	'ff02::2\tip6-allrouters',
+];
 
 /** Writes hostname and resolv.conf, which do not depend on the pod's address. */
 export async function writeEarlyFiles(record: SandboxRecord): Promise<void> {

@@ -27,7 +27,10 @@ test('runSandbox makes monitor, pin, network and files, with the intent in the j
 	const record = runtime.state.findSandbox(id);
 	t.like(record, {state: {phase: 'ready'}, ips: ['10.1.2.3', 'fd00::3'], hostname: 'web'});
 	t.regex(await readFile(join(record.files.dir, 'hosts'), 'utf8'), /^10\.1\.2\.3\tweb$/m);
-	t.deepEqual(events.map(({kind}) => kind), ['created', 'started']);
+	t.deepEqual(
+		events.map(({kind}) => kind),
+		['created', 'started'],
+	);
 });
 
 test('runSandbox on the host network runs no plugin and pins nothing', async t => {
@@ -82,7 +85,10 @@ test('a cancelled runSandbox is undone; its retry makes a new one', async t => {
 	await t.throwsAsync(runSandbox(runtime, sandboxConfig(), '', abort.signal), {instanceOf: CancelledError});
 	trace.hold = async () => {};
 	const id = await runSandbox(runtime, sandboxConfig(), '', never);
-	t.deepEqual(listSandboxes(runtime.state, all).map(record => record.id), [id]);
+	t.deepEqual(
+		listSandboxes(runtime.state, all).map(record => record.id),
+		[id],
+	);
 	t.deepEqual([...cni.attached], [id]);
 });
 

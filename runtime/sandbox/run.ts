@@ -25,7 +25,10 @@ export async function runSandbox(runtime: Runtime, config: PodSandboxConfig__Out
 	return await runtime.creations.run(`sandbox ${name}`, signal, async joined => {
 		const existing = runtime.state.sandboxByName(name);
 		if (existing?.state.phase === 'ready') return existing.id;
-		if (existing !== null) throw new AlreadyExistsError(`pod sandbox "${existing.id}" (${existing.state.phase}) has this metadata already: remove it, or raise attempt`, {id: existing.id});
+		if (existing !== null)
+			throw new AlreadyExistsError(`pod sandbox "${existing.id}" (${existing.state.phase}) has this metadata already: remove it, or raise attempt`, {
+				id: existing.id,
+			});
 		await create(runtime, wanted, joined);
 		return wanted.id;
 	});
@@ -66,7 +69,10 @@ async function makeNetworkedMonitor(runtime: Runtime, intent: SandboxRecord, sig
 async function undo(runtime: Runtime, intent: SandboxRecord, rollback: Rollback): Promise<void> {
 	const failed = await rollback.undo();
 	if (failed.length === 0) return;
-	runtime.log.error({sandboxId: intent.id, errors: failed.map(error => error.message)}, 'failed RunPodSandbox not wholly undone; the sandbox is kept as not ready');
+	runtime.log.error(
+		{sandboxId: intent.id, errors: failed.map(error => error.message)},
+		'failed RunPodSandbox not wholly undone; the sandbox is kept as not ready',
+	);
 	await runtime.state.put({...intent, state: {phase: 'stopping'}});
 }
 
@@ -83,5 +89,6 @@ function assertNetworkReady(runtime: Runtime, intent: SandboxRecord): void {
 }
 
 function assertHandler(runtimeHandler: string): void {
-	if (runtimeHandler !== '') throw new InvalidArgumentError(`runtime_handler "${runtimeHandler}" is not configured; configured: "" (native)`, {field: 'runtime_handler'});
+	if (runtimeHandler !== '')
+		throw new InvalidArgumentError(`runtime_handler "${runtimeHandler}" is not configured; configured: "" (native)`, {field: 'runtime_handler'});
 }

@@ -5,9 +5,7 @@ import type {SandboxRecord} from '../sandbox/record.js';
 export type AnyRecord = SandboxRecord | ContainerRecord;
 
 /** One line of the journal. A later line of the same id supersedes an earlier one. */
-export type Entry =
-	| {readonly op: 'put'; readonly record: AnyRecord}
-	| {readonly op: 'delete'; readonly kind: AnyRecord['kind']; readonly id: string};
+export type Entry = {readonly op: 'put'; readonly record: AnyRecord} | {readonly op: 'delete'; readonly kind: AnyRecord['kind']; readonly id: string};
 
 /** Version of the lines' form. Additive changes keep it; a reader refuses a higher one by name. */
 export const JOURNAL_VERSION = 1;

@@ -87,7 +87,10 @@ test('damage names the line, the rule, and the object', t => {
 });
 
 test('a journal of a newer version is refused, not rewritten', t => {
-	t.throws(() => parseJournal(seal('{"journal":"berth","version":99}')), {instanceOf: CorruptError, message: 'journal has version 99, this berth knows up to 1'});
+	t.throws(() => parseJournal(seal('{"journal":"berth","version":99}')), {
+		instanceOf: CorruptError,
+		message: 'journal has version 99, this berth knows up to 1',
+	});
 });
 
 test('a journal appended to after a torn write reads whole once opened again', async t => {

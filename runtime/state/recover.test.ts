@@ -9,7 +9,17 @@ const pod = sandboxRecord('pod');
 const running = {...containerRecord('main', pod), state: {phase: 'running', startedAtNs: 5n} as const};
 const networked: SandboxRecord = {
 	...pod,
-	attachment: {sandboxId: pod.id, netnsPath: '/n', podName: 'pod', podNamespace: 'default', podUid: 'u', portMappings: [], bandwidth: null, cgroupPath: '/c', dns: {servers: [], searches: [], options: []}},
+	attachment: {
+		sandboxId: pod.id,
+		netnsPath: '/n',
+		podName: 'pod',
+		podNamespace: 'default',
+		podUid: 'u',
+		portMappings: [],
+		bandwidth: null,
+		cgroupPath: '/c',
+		dns: {servers: [], searches: [], options: []},
+	},
 };
 
 async function recovered(t: ExecutionContext, records: readonly AnyRecord[], before: (fake: Awaited<ReturnType<typeof fakeRuntime>>) => void = () => {}) {
@@ -32,7 +42,15 @@ test('a running container whose monitor lives is left alone', async t => {
 
 test('an exit of the time between is learnt from the monitor, with its code and time', async t => {
 	const {runtime} = await recovered(t, [pod, running], ({launcher}) => {
-		launcher.add(pod.id).containers.set(running.id, {containerId: running.id, pid: 4242, phase: 'exited', startedAtNs: 5n, exit: {exitCode: 3, finishedAtNs: 88n, oomKilled: false}});
+		launcher
+			.add(pod.id)
+			.containers.set(running.id, {
+				containerId: running.id,
+				pid: 4242,
+				phase: 'exited',
+				startedAtNs: 5n,
+				exit: {exitCode: 3, finishedAtNs: 88n, oomKilled: false},
+			});
 	});
 	t.deepEqual(runtime.state.findContainer(running.id).state, {phase: 'exited', startedAtNs: 5n, finishedAtNs: 88n, exitCode: 3, reason: 'Error', message: ''});
 });
@@ -70,7 +88,7 @@ test('a container that was being made is undone, its pod goes on', async t => {
 test('a pod whose monitor is gone is ended, its network taken down', async t => {
 	const {runtime, trace} = await recovered(t, [networked, running]);
 	t.deepEqual(runtime.state.findSandbox(pod.id).state, {phase: 'notReady', reason: 'MonitorLost'});
-	t.like(runtime.state.findContainer(running.id).state, {phase: 'exited', exitCode: 255, reason: 'Unknown', message: 'the pod\'s monitor died'});
+	t.like(runtime.state.findContainer(running.id).state, {phase: 'exited', exitCode: 255, reason: 'Unknown', message: "the pod's monitor died"});
 	t.true(trace.calls.includes('cni.detach'));
 	t.true(trace.calls.includes('kernel.unpin'));
 });

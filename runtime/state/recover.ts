@@ -26,7 +26,10 @@ export async function recover(runtime: Runtime): Promise<void> {
 			runtime.log.error({sandboxId: record.id, err: error}, 'pod sandbox not recovered; StopPodSandbox or RemovePodSandbox tries again');
 		}
 	});
-	await eachOf([...alive].filter(id => !known.has(id)), id => destroyStray(runtime, id));
+	await eachOf(
+		[...alive].filter(id => !known.has(id)),
+		id => destroyStray(runtime, id),
+	);
 	await removeStraySnapshots(runtime);
 }
 
@@ -36,7 +39,7 @@ export async function recordMonitorLost(runtime: Runtime, sandboxId: string): Pr
 	await runtime.locks.run(sandboxId, async () => {
 		const record = runtime.state.sandbox(sandboxId);
 		if (record === null || record.state.phase === 'notReady' || record.state.phase === 'creating') return;
-		await endSandbox(runtime, record, 'MonitorLost', 'the pod\'s monitor died');
+		await endSandbox(runtime, record, 'MonitorLost', "the pod's monitor died");
 	});
 }
 
@@ -49,7 +52,8 @@ async function recoverSandbox(runtime: Runtime, record: SandboxRecord, monitorAl
 			return;
 		}
 		const monitor = monitorAlive && record.bootId === runtime.options.bootId ? await runtime.monitors.reconnect(runtime.launcher, record.id) : null;
-		if (monitor === null) return await endSandbox(runtime, record, 'MonitorLost', record.bootId === runtime.options.bootId ? 'the pod\'s monitor died' : 'the node was restarted');
+		if (monitor === null)
+			return await endSandbox(runtime, record, 'MonitorLost', record.bootId === runtime.options.bootId ? "the pod's monitor died" : 'the node was restarted');
 		await compareContainers(runtime, monitor, record.id);
 		if (record.state.phase === 'stopping') await stopLocked(runtime, record, 'Stopped');
 	});

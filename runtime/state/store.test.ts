@@ -94,7 +94,10 @@ for (const [what, filter, expected] of [
 }
 
 test('what is still being created is not listed', t => {
-	const store = new StateStore(async () => {}, [{...pod, state: {phase: 'creating'}}, {...first, state: {phase: 'creating'}}]);
+	const store = new StateStore(async () => {}, [
+		{...pod, state: {phase: 'creating'}},
+		{...first, state: {phase: 'creating'}},
+	]);
 	t.deepEqual(listSandboxes(store, any), []);
 	t.deepEqual(listContainers(store, {...any, sandboxId: ''}), []);
 });

@@ -5,7 +5,10 @@ import {addConfigFlags, loadFlaggedConfig, type ConfigOptions} from './config-fl
 /** berth config: what may be configured, what is, and whether it is right. */
 export function addConfigCommand(program: Command): void {
 	const command = program.command('config').description('show or check the configuration');
-	command.command('default').description('every key with its meaning and default').action(() => void process.stdout.write(defaultToml()));
+	command
+		.command('default')
+		.description('every key with its meaning and default')
+		.action(() => void process.stdout.write(defaultToml()));
 	addConfigFlags(command.command('show').description('what berth serve would use')).action(async (options: ConfigOptions) => {
 		process.stdout.write(toToml((await loadFlaggedConfig(options)).config));
 	});

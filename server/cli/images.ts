@@ -12,10 +12,14 @@ interface SocketOption {
 export function addImagesCommand(program: Command): void {
 	const command = program.command('images').description('images of the running daemon');
 	const sub = (usage: string, what: string): Command => command.command(usage).description(what).option('--socket <path>', 'the CRI socket (or $BERTH_SOCKET)');
-	sub('load <path>', 'add the images of an OCI layout (directory or tar) or docker archive').action(async (path: string, {socket}: SocketOption) => await load(socketPath(socket), path));
+	sub('load <path>', 'add the images of an OCI layout (directory or tar) or docker archive').action(
+		async (path: string, {socket}: SocketOption) => await load(socketPath(socket), path),
+	);
 	sub('list', 'id, size and names').action(async ({socket}: SocketOption) => await list(socketPath(socket)));
 	sub('pull <reference>', 'fetch an image').action(async (reference: string, {socket}: SocketOption) => await pull(socketPath(socket), reference));
-	sub('remove <reference...>', 'remove images by name or id').action(async (references: readonly string[], {socket}: SocketOption) => await remove(socketPath(socket), references));
+	sub('remove <reference...>', 'remove images by name or id').action(
+		async (references: readonly string[], {socket}: SocketOption) => await remove(socketPath(socket), references),
+	);
 }
 
 async function load(socket: string, path: string): Promise<void> {

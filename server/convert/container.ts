@@ -14,18 +14,20 @@ const STATES: Readonly<Record<ContainerRecord['state']['phase'], ContainerState>
 };
 
 /** An item of ListContainers. */
-export const toContainer = perRecord((record: ContainerRecord): Container => ({
-	id: record.id,
-	pod_sandbox_id: record.sandboxId,
-	metadata: record.metadata,
-	image: toImageSpec(record, record.image.asked),
-	image_ref: record.image.id,
-	image_id: record.image.id,
-	state: STATES[record.state.phase],
-	created_at: String(record.createdAtNs),
-	labels: record.labels,
-	annotations: record.annotations,
-}));
+export const toContainer = perRecord(
+	(record: ContainerRecord): Container => ({
+		id: record.id,
+		pod_sandbox_id: record.sandboxId,
+		metadata: record.metadata,
+		image: toImageSpec(record, record.image.asked),
+		image_ref: record.image.id,
+		image_id: record.image.id,
+		state: STATES[record.state.phase],
+		created_at: String(record.createdAtNs),
+		labels: record.labels,
+		annotations: record.annotations,
+	}),
+);
 
 /**
  * @param image The container's image as the store has it now, null when it is gone. The kubelet creates containers by image id and shows

@@ -34,8 +34,14 @@ test('toPodSandboxStatus has all addresses of a ready sandbox, none of a stopped
 
 for (const [state, shown] of [
 	[{phase: 'created'}, {state: ContainerState.CONTAINER_CREATED, started_at: '0', finished_at: '0', exit_code: 0, reason: ''}],
-	[{phase: 'running', startedAtNs: 1_795_000_000_123_456_789n}, {state: ContainerState.CONTAINER_RUNNING, started_at: '1795000000123456789', finished_at: '0', reason: ''}],
-	[{phase: 'exited', startedAtNs: 5n, finishedAtNs: 9n, exitCode: 137, reason: 'OOMKilled', message: 'm'}, {state: ContainerState.CONTAINER_EXITED, started_at: '5', finished_at: '9', exit_code: 137, reason: 'OOMKilled', message: 'm'}],
+	[
+		{phase: 'running', startedAtNs: 1_795_000_000_123_456_789n},
+		{state: ContainerState.CONTAINER_RUNNING, started_at: '1795000000123456789', finished_at: '0', reason: ''},
+	],
+	[
+		{phase: 'exited', startedAtNs: 5n, finishedAtNs: 9n, exitCode: 137, reason: 'OOMKilled', message: 'm'},
+		{state: ContainerState.CONTAINER_EXITED, started_at: '5', finished_at: '9', exit_code: 137, reason: 'OOMKilled', message: 'm'},
+	],
 ] as const) {
 	test(`toContainerStatus of a container that is ${state.phase}`, t => {
 		const record: ContainerRecord = {...container, state};
@@ -45,18 +51,43 @@ for (const [state, shown] of [
 }
 
 test('toContainerStatus has user, mounts as asked, resources, stop signal and log path', t => {
-	const mount = {containerPath: '/data', hostPath: '/srv', readonly: true, selinuxRelabel: false, propagation: 2, recursiveReadOnly: false, mountOptions: ['noexec']} as const;
-	const status = toContainerStatus({
-		...container, mounts: [mount], logPath: '/var/log/a.log', user: {uid: 1000, gid: 50, supplementalGids: [7, 8]}, stopSignal: constants.signals.SIGQUIT,
-		resources: {...container.resources, memoryLimitBytes: 9_007_199_254_740_993n, oomScoreAdj: -5, hugepageLimits: [{pageSize: '2MB', limitBytes: 4n}], unified: {'memory.high': '1'}},
-	}, null);
+	const mount = {
+		containerPath: '/data',
+		hostPath: '/srv',
+		readonly: true,
+		selinuxRelabel: false,
+		propagation: 2,
+		recursiveReadOnly: false,
+		mountOptions: ['noexec'],
+	} as const;
+	const status = toContainerStatus(
+		{
+			...container,
+			mounts: [mount],
+			logPath: '/var/log/a.log',
+			user: {uid: 1000, gid: 50, supplementalGids: [7, 8]},
+			stopSignal: constants.signals.SIGQUIT,
+			resources: {
+				...container.resources,
+				memoryLimitBytes: 9_007_199_254_740_993n,
+				oomScoreAdj: -5,
+				hugepageLimits: [{pageSize: '2MB', limitBytes: 4n}],
+				unified: {'memory.high': '1'},
+			},
+		},
+		null,
+	);
 	t.like(status, {
 		log_path: '/var/log/a.log',
 		user: {linux: {uid: 1000, gid: 50, supplemental_groups: [7, 8]}},
 		stop_signal: Signal.SIGNAL_SIGQUIT,
-		resources: {linux: {memory_limit_in_bytes: '9007199254740993', oom_score_adj: -5, hugepage_limits: [{page_size: '2MB', limit: '4'}], unified: {'memory.high': '1'}}},
+		resources: {
+			linux: {memory_limit_in_bytes: '9007199254740993', oom_score_adj: -5, hugepage_limits: [{page_size: '2MB', limit: '4'}], unified: {'memory.high': '1'}},
+		},
 	});
-	t.deepEqual(status.mounts, [{container_path: '/data', host_path: '/srv', readonly: true, selinux_relabel: false, propagation: 2, recursive_read_only: false, mount_options: ['noexec']}]);
+	t.deepEqual(status.mounts, [
+		{container_path: '/data', host_path: '/srv', readonly: true, selinux_relabel: false, propagation: 2, recursive_read_only: false, mount_options: ['noexec']},
+	]);
 });
 
 for (const [what, asked, userSpecified, tags, shown] of [
@@ -79,26 +110,47 @@ for (const [user, shown] of [
 	['www-data', {uid: null, username: 'www-data'}],
 	['www-data:1004', {uid: null, username: 'www-data'}],
 ] as const) {
-	test(`toImage takes USER "${user}" apart`, t => void t.like(toImage({...FAKE_IMAGE, config: {...FAKE_IMAGE.config, user}}), {...shown, id: FAKE_IMAGE.id, size: '1000'}));
+	test(`toImage takes USER "${user}" apart`, t =>
+		void t.like(toImage({...FAKE_IMAGE, config: {...FAKE_IMAGE.config, user}}), {...shown, id: FAKE_IMAGE.id, size: '1000'}));
 }
 
 for (const [number, signal] of [
-	[15, Signal.SIGNAL_SIGTERM], [6, Signal.SIGNAL_SIGABRT], [34, Signal.SIGNAL_SIGRTMIN], [37, Signal.SIGNAL_SIGRTMINPLUS3],
-	[49, Signal.SIGNAL_SIGRTMINPLUS15], [50, Signal.SIGNAL_SIGRTMAXMINUS14], [64, Signal.SIGNAL_SIGRTMAX], [32, Signal.SIGNAL_RUNTIME_DEFAULT],
+	[15, Signal.SIGNAL_SIGTERM],
+	[6, Signal.SIGNAL_SIGABRT],
+	[34, Signal.SIGNAL_SIGRTMIN],
+	[37, Signal.SIGNAL_SIGRTMINPLUS3],
+	[49, Signal.SIGNAL_SIGRTMINPLUS15],
+	[50, Signal.SIGNAL_SIGRTMAXMINUS14],
+	[64, Signal.SIGNAL_SIGRTMAX],
+	[32, Signal.SIGNAL_RUNTIME_DEFAULT],
 ] as const) {
 	test(`toSignal(${number}) is ${signal}`, t => t.is(toSignal(number), signal));
 }
 
 test('filters: nothing given fits all; CONTAINER_UNKNOWN fits nothing', t => {
 	t.deepEqual(toSandboxFilter(null), {id: '', state: null, labels: {}});
-	t.deepEqual(toSandboxFilter({id: 'a', state: {state: PodSandboxState.SANDBOX_NOTREADY}, label_selector: {b: 'c'}}), {id: 'a', state: 'notReady', labels: {b: 'c'}});
+	t.deepEqual(toSandboxFilter({id: 'a', state: {state: PodSandboxState.SANDBOX_NOTREADY}, label_selector: {b: 'c'}}), {
+		id: 'a',
+		state: 'notReady',
+		labels: {b: 'c'},
+	});
 	t.deepEqual(toContainerFilter(null), {id: '', sandboxId: '', state: null, labels: {}});
-	t.deepEqual(toContainerFilter({id: '', pod_sandbox_id: 's', state: {state: ContainerState.CONTAINER_CREATED}, label_selector: {}}), {id: '', sandboxId: 's', state: 'created', labels: {}});
+	t.deepEqual(toContainerFilter({id: '', pod_sandbox_id: 's', state: {state: ContainerState.CONTAINER_CREATED}, label_selector: {}}), {
+		id: '',
+		sandboxId: 's',
+		state: 'created',
+		labels: {},
+	});
 	t.is(toContainerFilter({id: '', pod_sandbox_id: '', state: {state: ContainerState.CONTAINER_UNKNOWN}, label_selector: {}}), null);
 });
 
 test('the verbose info of a container has its pid and no environment', t => {
-	const {info} = toContainerInfo({...container, pid: 77, state: {phase: 'running', startedAtNs: 1n}, exec: {...container.exec, envBase64: [Buffer.from('TOKEN=secret').toString('base64')]}});
+	const {info} = toContainerInfo({
+		...container,
+		pid: 77,
+		state: {phase: 'running', startedAtNs: 1n},
+		exec: {...container.exec, envBase64: [Buffer.from('TOKEN=secret').toString('base64')]},
+	});
 	t.like(JSON.parse(info), {pid: 77, sandboxID: sandbox.id});
 	t.false(info.includes(Buffer.from('TOKEN=secret').toString('base64')));
 	t.is((JSON.parse(toSandboxInfo(sandbox, 100).info) as {pid: number}).pid, 100);
@@ -106,7 +158,15 @@ test('the verbose info of a container has its pid and no environment', t => {
 });
 
 test('toContainerStats leaves out what the kernel does not say', t => {
-	const facts = {containerId: container.id, timestampNs: 5n, cpu: {usageCoreNs: 7n, usageNanoCores: null}, memory: null, swap: null, pids: null, writableLayer: {mountpoint: '/m', usedBytes: 1n, inodesUsed: 2n}};
+	const facts = {
+		containerId: container.id,
+		timestampNs: 5n,
+		cpu: {usageCoreNs: 7n, usageNanoCores: null},
+		memory: null,
+		swap: null,
+		pids: null,
+		writableLayer: {mountpoint: '/m', usedBytes: 1n, inodesUsed: 2n},
+	};
 	const stats = toContainerStats(container, facts);
 	t.deepEqual(stats.cpu, {timestamp: '5', usage_core_nano_seconds: {value: '7'}, usage_nano_cores: null});
 	t.is(stats.memory, null);

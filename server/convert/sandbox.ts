@@ -10,15 +10,17 @@ const MODES: Readonly<Record<RecordedMode, NamespaceMode>> = {
 };
 
 /** An item of ListPodSandbox. */
-export const toPodSandbox = perRecord((record: SandboxRecord): PodSandbox => ({
-	id: record.id,
-	metadata: record.metadata,
-	state: toState(record),
-	created_at: String(record.createdAtNs),
-	labels: record.labels,
-	annotations: record.annotations,
-	runtime_handler: record.runtimeHandler,
-}));
+export const toPodSandbox = perRecord(
+	(record: SandboxRecord): PodSandbox => ({
+		id: record.id,
+		metadata: record.metadata,
+		state: toState(record),
+		created_at: String(record.createdAtNs),
+		labels: record.labels,
+		annotations: record.annotations,
+		runtime_handler: record.runtimeHandler,
+	}),
+);
 
 /** The kubelet takes addresses only of a ready sandbox; a host-network one has none of its own. */
 export const toPodSandboxStatus = perRecord((record: SandboxRecord): PodSandboxStatus => {

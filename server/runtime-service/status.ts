@@ -24,7 +24,13 @@ export async function handleStatus(call: Call, request: StatusRequest__Output): 
 function toInfo({runtime, facts}: Call): {[key: string]: string} {
 	const {options} = runtime;
 	return {
-		config: JSON.stringify({stateDir: options.runDir, rootDir: options.rootDir, netnsDir: options.netnsDir, cgroupRoot: options.cgroupRoot, socket: facts.socketPath}),
+		config: JSON.stringify({
+			stateDir: options.runDir,
+			rootDir: options.rootDir,
+			netnsDir: options.netnsDir,
+			cgroupRoot: options.cgroupRoot,
+			socket: facts.socketPath,
+		}),
 		versions: JSON.stringify({berth: facts.version, node: facts.nodeVersion, kernel: facts.kernelRelease, launcherProtocol: runtime.launcher.protocolVersion}),
 	};
 }
