@@ -1,0 +1,59 @@
+/* The steps of an init, a file per matter. All return 0, or -1 with the failure set. */
+#ifndef BERTH_INIT_STEPS_H
+#define BERTH_INIT_STEPS_H
+
+#include "init.h"
+
+struct init {
+	const struct init_job *job;
+	/* TAG_PROCESS */
+	struct span process;
+	struct init_report report;
+	/* The container's root, a mount of our own; from pivot on "/". */
+	int root_fd;
+	/* The terminal's master until it was sent; -1 = none. */
+	int terminal_fd;
+	char **arguments;
+	char **environment;
+	/* From passwd; "" = unknown. */
+	char home[256];
+	/* TAG_SECCOMP is still to be loaded, after the release. */
+	bool seccomp_later;
+};
+
+/* rootfs.c: mounts the overlay on /proc (of our own mount namespace), root_fd refers to it. */
+int mount_rootfs(struct init *init, struct span rootfs);
+/* The same by mount(2), for kernels without lowerdir+ (before 6.8). Returns the root's fd. */
+int mount_overlay_by_options(struct span rootfs, const char *target, struct failure *failure);
+int enter_rootfs(struct init *init, struct span rootfs);
+
+/* mounts.c */
+int mount_all(struct init *init, struct span body);
+
+/* cover.c: masked and read-only paths */
+int cover_paths(struct init *init, struct span body);
+
+/* devices.c: devices, symlinks, directories of volumes */
+int make_devices(struct init *init, struct span body);
+int make_symlinks(struct init *init, struct span body);
+int make_volume_dirs(struct init *init, struct span body);
+
+/* terminal.c: opens a terminal in the container's /dev/pts, makes it stdio and the controlling one. */
+int open_terminal(struct init *init, bool as_console);
+
+/* user.c: who runs the process, by the files in the container. */
+int look_up_user(struct init *init);
+
+/* credentials.c */
+int set_rlimits(struct init *init);
+int become_user(struct init *init);
+int load_seccomp(struct init *init);
+/* What was put off until the release: the seccomp program and the capability that its loading needs. */
+int finish_credentials(struct init *init);
+
+/* program.c */
+int build_program(struct init *init);
+/* Only returns when it failed. */
+void exec_program(struct init *init);
+
+#endif
