@@ -15,6 +15,7 @@ interface Stage {
 	readonly counts: 'tap' | 'summary' | 'one';
 	/** A file without which the stage cannot run yet: each of its test files is then counted as skipped, and said to be. */
 	readonly needs?: string;
+	readonly files?: string;
 }
 interface Counts {
 	readonly passed: number;
@@ -23,24 +24,36 @@ interface Counts {
 }
 
 const AVA = ['ava', '--tap', '--timeout=300s'];
+/** `make test-addon-asan` leaves copies of tests there, for an addon that only loads under the sanitizers. */
+const NOT_SANITIZED = '!build/asan/**';
+const LAUNCHER = 'build/native/berth-launcher';
+const LAUNCHER_TESTS = 'build/native/launcher-client.root.test.js';
 const STAGES: readonly Stage[] = [
 	{name: 'lint', what: 'format and lint', argv: ['make', '--no-print-directory', 'lint'], counts: 'one'},
 	{name: 'native', what: 'C and C++ under the sanitizers', argv: ['make', '--no-print-directory', 'native-test'], counts: 'summary'},
-	{name: 'unit', what: 'rooms, without root', argv: [...AVA, 'build/**/*.test.js', '!build/**/*.root.test.js'], counts: 'tap'},
-	{name: 'root', what: 'rooms, with root and kernel', argv: [...AVA, '--concurrency=1', 'build/**/*.root.test.js', '!build/critest/**'], counts: 'tap'},
+	{name: 'addon', what: 'the addon under the sanitizers', argv: ['make', '--no-print-directory', 'test-addon-asan', 'AVA_FLAGS=--tap'], counts: 'tap'},
+	{name: 'unit', what: 'rooms, without root', argv: [...AVA, 'build/**/*.test.js', '!build/**/*.root.test.js', NOT_SANITIZED], counts: 'tap'},
+	{
+		name: 'root',
+		what: 'rooms, with root and kernel',
+		argv: [...AVA, '--concurrency=1', 'build/**/*.root.test.js', '!build/critest/**', `!${LAUNCHER_TESTS}`, NOT_SANITIZED],
+		counts: 'tap',
+	},
+	{name: 'launcher', what: 'launcher and monitors, from the addon', argv: [...AVA, LAUNCHER_TESTS], counts: 'tap', needs: LAUNCHER, files: LAUNCHER_TESTS},
 	{
 		name: 'daemon',
 		what: 'the whole daemon',
 		argv: [...AVA, '--concurrency=1', '--serial', 'build/critest/**/*.root.test.js'],
 		counts: 'tap',
-		needs: 'build/native/berth-launcher',
+		needs: LAUNCHER,
+		files: 'build/critest/**/*.root.test.js',
 	},
 ];
 
 /** Runs a stage, shows its output (of TAP only what failed), and counts. */
 async function runStage(stage: Stage): Promise<Counts> {
 	if (stage.needs !== undefined && globSync(stage.needs, {cwd: PROJECT_DIR}).length === 0) {
-		const files = globSync('build/critest/**/*.root.test.js', {cwd: PROJECT_DIR});
+		const files = globSync(stage.files ?? '', {cwd: PROJECT_DIR});
 		process.stdout.write(`${stage.name}: NOT RUN, ${stage.needs} does not exist yet; ${files.length} test files counted as skipped\n`);
 		return {passed: 0, failed: 0, skipped: files.length};
 	}

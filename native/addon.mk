@@ -27,4 +27,4 @@ test-addon-asan:
 	@$(MAKE) --no-print-directory ADDON_DIR=build/asan/native ADDON_CXXFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' build/asan/native/berth.node
 	@cp -r build/base build/asan/ && cp build/native/*.js build/asan/native/
 	LD_PRELOAD="$$($(ADDON_CXX) -print-file-name=libasan.so) $$($(ADDON_CXX) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
-		PATH="$(CURDIR)/node_modules/.bin:$$PATH" ava --timeout=120s $(ADDON_TESTS:%=build/asan/native/%)
+		PATH="$(CURDIR)/node_modules/.bin:$$PATH" ava $(AVA_FLAGS) --timeout=120s $(ADDON_TESTS:%=build/asan/native/%)

@@ -42,15 +42,13 @@ test('a running container whose monitor lives is left alone', async t => {
 
 test('an exit of the time between is learnt from the monitor, with its code and time', async t => {
 	const {runtime} = await recovered(t, [pod, running], ({launcher}) => {
-		launcher
-			.add(pod.id)
-			.containers.set(running.id, {
-				containerId: running.id,
-				pid: 4242,
-				phase: 'exited',
-				startedAtNs: 5n,
-				exit: {exitCode: 3, finishedAtNs: 88n, oomKilled: false},
-			});
+		launcher.add(pod.id).containers.set(running.id, {
+			containerId: running.id,
+			pid: 4242,
+			phase: 'exited',
+			startedAtNs: 5n,
+			exit: {exitCode: 3, finishedAtNs: 88n, oomKilled: false},
+		});
 	});
 	t.deepEqual(runtime.state.findContainer(running.id).state, {phase: 'exited', startedAtNs: 5n, finishedAtNs: 88n, exitCode: 3, reason: 'Error', message: ''});
 });
