@@ -1,0 +1,222 @@
+/* The two walks: a container's first process, and an exec into a running container. */
+#include "../kernel.h"
+#include "../cgroup.h"
+#include "../processes.h"
+#include "paths.h"
+#include "steps.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* One: static, as the gids make it long; fresh in each init, which is a child of its own. */
+static struct init the_init;
+
+static void report(struct init *init, uint32_t kind)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	init->report.kind = kind;
+	size_t length = offsetof(struct init_report, gids) + init->report.gid_count * sizeof(uint32_t);
+	struct iovec iov = {&init->report, length};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (init->terminal_fd >= 0 && kind == INIT_READY) {
+		header.msg_control = control.bytes;
+		header.msg_controllen = sizeof control.bytes;
+		struct cmsghdr *item = CMSG_FIRSTHDR(&header);
+		item->cmsg_level = SOL_SOCKET;
+		item->cmsg_type = SCM_RIGHTS;
+		item->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(item), &init->terminal_fd, sizeof(int));
+	}
+	sendmsg(init->job->control_fd, &header, MSG_NOSIGNAL);
+}
+
+/* 127: not found, 126: found but not run; as shells do. */
+_Noreturn static void give_up(struct init *init)
+{
+	int error = init->report.failure.error;
+	report(init, INIT_FAILED);
+	_exit(error == ENOENT ? 127 : 126);
+}
+
+static struct init *begin(const struct init_job *job)
+{
+	struct init *init = &the_init;
+	memset(init, 0, sizeof *init);
+	init->job = job;
+	init->process = get_span_or_empty(job->body, TAG_PROCESS);
+	init->root_fd = -1;
+	init->terminal_fd = -1;
+	prctl(PR_SET_NAME, "berth-init", 0, 0, 0);
+	/* Modes are to be as asked for. */
+	umask(0);
+	setsid();
+	if (has_tag(init->process, TAG_OOM_SCORE_ADJ))
+		set_oom_score_adj((int)(int32_t)get_u32(init->process, TAG_OOM_SCORE_ADJ, 0));
+	return init;
+}
+
+static int join_cgroups(struct init *init, struct span body)
+{
+	struct span directory;
+	while (next_with_tag(&body, TAG_CGROUP_JOIN, &directory)) {
+		char path[PATH_MAX];
+		if (!span_to_string(directory, path, sizeof path))
+			return fail_at_span(&init->report.failure, ENAMETOOLONG, "cgroup join", directory);
+		if (cgroup_join(path, &init->report.failure) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int new_namespaces(struct init *init)
+{
+	bool cgroup = get_u32(init->job->body, TAG_CGROUP_NAMESPACE, CGROUP_NAMESPACE_NEW) == CGROUP_NAMESPACE_NEW;
+	if (unshare(CLONE_NEWNS | (cgroup ? CLONE_NEWCGROUP_ : 0)) != 0)
+		return fail(&init->report.failure, errno, "unshare");
+	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0)
+		return fail_at(&init->report.failure, errno, "make private", "/");
+	return 0;
+}
+
+static int set_up_files(struct init *init)
+{
+	struct span body = init->job->body;
+	struct span rootfs = get_span_or_empty(body, TAG_ROOTFS);
+	if (mount_rootfs(init, rootfs) != 0 || mount_all(init, body) != 0)
+		return -1;
+	if (make_devices(init, body) != 0 || make_symlinks(init, body) != 0 || make_volume_dirs(init, body) != 0)
+		return -1;
+	return cover_paths(init, body) != 0 ? -1 : enter_rootfs(init, rootfs);
+}
+
+/* The container's own, when it is one: the host's would show the host's /dev by /proc/self/fd. */
+static int open_null(struct init *init)
+{
+	struct stat status;
+	int fd = kernel_openat2(init->root_fd, "/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0, RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_);
+	if (fd >= 0 && fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) {
+		fcntl(fd, F_SETFL, 0);
+		return fd;
+	}
+	return fail_at(&init->report.failure, fd < 0 ? errno : ENODEV, "open", "/dev/null");
+}
+
+static int set_up_stdio(struct init *init, bool as_console)
+{
+	if (get_u32(init->process, TAG_TTY, 0))
+		return open_terminal(init, as_console);
+	for (int i = 0; i < 3; i++) {
+		int fd = init->job->stdio[i];
+		/* /dev/stdout opened anew by the user must work: what is the user's own may be opened, a device keeps its owner. */
+		if (fd >= 0)
+			(void)!fchown(fd, init->report.uid, (gid_t)-1);
+		else if ((fd = open_null(init)) < 0)
+			return -1;
+		if (dup2(fd, i) < 0)
+			return fail(&init->report.failure, errno, "stdio");
+	}
+	return 0;
+}
+
+/* As root first: the directory may be closed to the user and still be where the process starts; then as the user (a network file system). */
+static int enter_cwd(struct init *init, bool last)
+{
+	struct span cwd = get_span_or_empty(init->process, TAG_CWD);
+	char now[PATH_MAX];
+	int fd = make_dirs_in_root(init->root_fd, cwd);
+	if (fd < 0 || fchdir(fd) != 0) {
+		int error = errno;
+		if (fd >= 0)
+			close(fd);
+		return error == EACCES && !last ? 1 : fail_at_span(&init->report.failure, error, "change directory", cwd);
+	}
+	close(fd);
+	/* A directory outside the root, by whatever way, has no path here. */
+	if (getcwd(now, sizeof now) == NULL || now[0] != '/')
+		return fail_at_span(&init->report.failure, ENOENT, "change directory", cwd);
+	return 0;
+}
+
+static void reset_signals(void)
+{
+	enum { KERNEL_SIGNALS = 64 };
+	sigset_t none;
+	for (int i = 1; i <= KERNEL_SIGNALS; i++)
+		signal(i, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* From here on only the control socket, the terminal's master until it is sent, and stdio are open. */
+static int set_up_process(struct init *init, bool as_console)
+{
+	if (look_up_user(init) != 0 || build_program(init) != 0 || set_up_stdio(init, as_console) != 0 || set_rlimits(init) != 0)
+		return -1;
+	int entered = enter_cwd(init, false);
+	if (entered < 0)
+		return -1;
+	int keep[] = {init->job->control_fd, init->terminal_fd, entered == 1 ? init->root_fd : -1};
+	close_other_fds(keep, 3);
+	umask(022);
+	reset_signals();
+	if (become_user(init) != 0 || (entered == 1 && enter_cwd(init, true) != 0))
+		return -1;
+	if (entered == 1)
+		close(init->root_fd);
+	return 0;
+}
+
+static void report_ready(struct init *init)
+{
+	report(init, INIT_READY);
+	if (init->terminal_fd >= 0)
+		close(init->terminal_fd);
+	init->terminal_fd = -1;
+}
+
+_Noreturn void run_container_init(const struct init_job *job)
+{
+	struct init *init = begin(job);
+	char go;
+	if (join_cgroups(init, get_span_or_empty(job->body, TAG_CGROUP)) != 0 || new_namespaces(init) != 0 || set_up_files(init) != 0 ||
+	    set_up_process(init, true) != 0)
+		give_up(init);
+	report_ready(init);
+	/* Parked. The monitor's end is the end of this as well. */
+	ssize_t got;
+	while ((got = recv(job->control_fd, &go, 1, 0)) < 0 && errno == EINTR)
+		;
+	if (got != 1)
+		_exit(1);
+	if (finish_credentials(init) == 0)
+		exec_program(init);
+	give_up(init);
+}
+
+_Noreturn void run_exec_init(const struct init_job *job)
+{
+	struct init *init = begin(job);
+	if (join_cgroups(init, job->body) != 0)
+		give_up(init);
+	if (setns(job->target_pidfd, CLONE_NEWNS | CLONE_NEWCGROUP_) != 0) {
+		fail(&init->report.failure, errno, "enter container");
+		give_up(init);
+	}
+	init->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (init->root_fd < 0)
+		fail_at(&init->report.failure, errno, "open root", "/");
+	if (init->root_fd < 0 || set_up_process(init, false) != 0)
+		give_up(init);
+	report_ready(init);
+	if (finish_credentials(init) == 0)
+		exec_program(init);
+	give_up(init);
+}
