@@ -1,6 +1,7 @@
 #include "kernel.h"
 #include "cgroup.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,24 +167,34 @@ int cgroup_join(const char *directory, struct failure *failure)
 }
 
 /* True when there was any. */
-static bool kill_listed(const char *directory)
+static bool signal_listed(const char *directory, int signo)
 {
-	char procs[8192];
-	ssize_t length = read_file_in(directory, "cgroup.procs", procs, sizeof procs);
+	char procs[4096];
+	int fd = open_in(directory, "cgroup.procs", O_RDONLY);
+	uint64_t pid = 0;
 	bool any = false;
-	for (ssize_t at = 0; at < length;) {
-		uint64_t pid = 0;
-		ssize_t start = at;
-		while (at < length && procs[at] >= '0' && procs[at] <= '9')
-			pid = pid * 10 + (uint64_t)(procs[at++] - '0');
-		/* A number that the buffer cut is read again in the next round. */
-		if (at == length)
-			break;
-		at++;
-		if (pid > 1 && at - start > 1 && kill((pid_t)pid, SIGKILL) == 0)
-			any = true;
-	}
+	ssize_t length;
+	while (fd >= 0 && (length = read(fd, procs, sizeof procs)) > 0)
+		for (ssize_t i = 0; i < length; i++) {
+			if (procs[i] >= '0' && procs[i] <= '9') {
+				pid = pid * 10 + (uint64_t)(procs[i] - '0');
+				continue;
+			}
+			/* 0: a process of a namespace that we do not see. Never ourselves, whatever the plan says. */
+			if (pid > 1 && (pid_t)pid != getpid() && kill((pid_t)pid, signo) == 0)
+				any = true;
+			pid = 0;
+		}
+	if (fd >= 0)
+		close(fd);
 	return any;
+}
+
+void cgroup_signal(const struct path_list *joins, int signo)
+{
+	const char *path = path_list_next(joins, NULL);
+	if (path != NULL)
+		signal_listed(path, signo);
 }
 
 void cgroup_kill(const struct path_list *joins)
@@ -201,15 +212,56 @@ void cgroup_kill(const struct path_list *joins)
 	}
 	/* Frozen, nothing forks away under the list; the signals act when it thaws. */
 	if (freezer != NULL) {
-		kill_listed(freezer);
+		signal_listed(freezer, SIGKILL);
 		write_file_in(freezer, "freezer.state", "THAWED", 6);
 		listed = freezer;
 	}
-	for (unsigned i = 0; listed != NULL && i < ROUNDS && kill_listed(listed); i++)
+	/* Killed ones stay listed until they are reaped: bounded. */
+	for (unsigned i = 0; listed != NULL && i < ROUNDS && signal_listed(listed, SIGKILL); i++)
 		;
 }
 
-int cgroup_remove(const struct path_list *made)
+/* What a container made in its own cgroup. */
+static void remove_children(const char *directory, unsigned depth)
+{
+	enum { MAX_DEPTH = 8 };
+	DIR *listing = depth < MAX_DEPTH ? opendir(directory) : NULL;
+	struct dirent *entry;
+	while (listing != NULL && (entry = readdir(listing)) != NULL) {
+		char path[PATH_MAX];
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		struct text text = text_over(path, sizeof path);
+		text_add(&text, directory);
+		text_add(&text, "/");
+		text_add(&text, entry->d_name);
+		if (!text.cut && rmdir(path) != 0 && errno == EBUSY) {
+			remove_children(path, depth + 1);
+			rmdir(path);
+		}
+	}
+	if (listing != NULL)
+		closedir(listing);
+}
+
+/* 0, or the errno with which it stays. */
+static int remove_one(const char *path, bool with_children)
+{
+	struct stat status;
+	if (rmdir(path) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EBUSY || stat(path, &status) != 0)
+		return errno;
+	/* kernfs counts the directories in it as links, as other file systems do. */
+	if (status.st_nlink <= 2)
+		return EBUSY;
+	if (!with_children)
+		return 0;
+	remove_children(path, 0);
+	return rmdir(path) == 0 ? 0 : errno;
+}
+
+int cgroup_remove(const struct path_list *made, bool with_children)
 {
 	int error = 0;
 	uint32_t end = made->length;
@@ -217,8 +269,9 @@ int cgroup_remove(const struct path_list *made)
 		uint32_t start = end - 1;
 		while (start > 0 && made->bytes[start - 1] != 0)
 			start--;
-		if (rmdir(made->bytes + start) != 0 && errno != ENOENT && errno != ENOTEMPTY && error == 0)
-			error = errno;
+		int one = remove_one(made->bytes + start, with_children);
+		if (error == 0)
+			error = one;
 		end = start;
 	}
 	return error;

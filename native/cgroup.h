@@ -28,8 +28,13 @@ bool cgroup_joins(struct span body, struct path_list *joins);
 int cgroup_join(const char *directory, struct failure *failure);
 /* SIGKILL to all processes in it, as one step where the kernel can (cgroup.kill, the freezer). `joins`: its directory in each hierarchy. */
 void cgroup_kill(const struct path_list *joins);
-/* Removes the directories, last first. 0, or the errno of the first that stays (EBUSY); missing ones are fine. */
-int cgroup_remove(const struct path_list *made);
+/* A signal to each process in it, as they are listed now. */
+void cgroup_signal(const struct path_list *joins, int signo);
+/*
+ * Removes the directories, last first. 0, or the errno of the first that stays (EBUSY: it has processes); missing ones are fine. What is in
+ * one is removed too (`with_children`: made by the container itself), or it stays quietly (a parent that others use by now).
+ */
+int cgroup_remove(const struct path_list *made, bool with_children);
 /* The OOM killer took a process of it (memory.oom_control, cgroup v1; memory.events, v2). */
 bool cgroup_oom_killed(const struct path_list *joins);
 

@@ -169,12 +169,29 @@ static int clone_child(struct container *container, struct message *message, str
 	return 0;
 }
 
+/* A cgroup that others may be in is nothing to kill in: its own are those that the plan makes. */
+static bool own_joins(struct span cgroup, struct path_list *joins)
+{
+	struct span rest = cgroup;
+	struct span join;
+	while (next_with_tag(&rest, TAG_CGROUP_JOIN, &join)) {
+		struct span directories = cgroup;
+		struct span directory;
+		bool own = false;
+		while (!own && next_with_tag(&directories, TAG_CGROUP_DIR, &directory))
+			own = span_equals(directory, join);
+		if (own && !path_list_add(joins, join))
+			return false;
+	}
+	return true;
+}
+
 static int create(struct container *container, struct message *message, struct failure *failure)
 {
 	struct span cgroup = get_span_or_empty(message->body, TAG_CGROUP);
 	struct span process = get_span_or_empty(message->body, TAG_PROCESS);
 	struct ends ends;
-	if (!cgroup_joins(cgroup, &container->joins))
+	if (!own_joins(cgroup, &container->joins))
 		return fail(failure, ENOMEM, "create");
 	if (open_log(container, message, failure) != 0 || cgroup_apply(cgroup, &container->made, failure) != 0)
 		return -1;
@@ -188,15 +205,13 @@ static int create(struct container *container, struct message *message, struct f
 	return result;
 }
 
-/* Kills what the failed set-up left; the record goes once its process is reaped and its cgroups are removed. */
-static void undo_create(struct container *container)
+/* CREATE is answered when nothing is left of it. */
+static void undo_create(struct container *container, struct asker asker, const struct failure *failure)
 {
-	container->removing = true;
-	container->remove_until_ms = monotonic_ms() + 5000;
-	if (container->pidfd >= 0)
-		kernel_pidfd_send_signal(container->pidfd, SIGKILL);
-	else
-		container->reaped = true;
+	container->failure = *failure;
+	container->asker.connection = 0;
+	container->remover = asker;
+	begin_removal(container);
 	go_on();
 }
 
@@ -214,8 +229,7 @@ void on_create(struct connection *connection, struct message *message)
 		return;
 	}
 	if (create(container, message, &failure) != 0) {
-		reply_failure(asker, &failure);
-		undo_create(container);
+		undo_create(container, asker, &failure);
 		return;
 	}
 	container->asker = asker;
@@ -261,10 +275,10 @@ static void on_init_failed(struct container *container, const struct failure *fa
 	struct asker asker = container->asker;
 	container->asker.connection = 0;
 	loop_close(&container->control);
-	if (asker.connection != 0)
+	if (!container->ready && !container->removing)
+		undo_create(container, asker, failure);
+	else if (asker.connection != 0)
 		reply_failure(asker, failure);
-	if (!container->ready)
-		undo_create(container);
 }
 
 static void on_control_closed(struct container *container)

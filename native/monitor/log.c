@@ -4,13 +4,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
 
-enum { READ_BYTES = 65536, MAX_LINE_BYTES = 65536, PIECES = 192, HEADER_LENGTH = 48 };
+enum { READ_BYTES = 65536, MAX_LINE_BYTES = 65536, PIECES = 192, HEADER_LENGTH = 48, SMALL_READ_BYTES = 8192, REST_AFTER_MS = 2000 };
 
 /* Shared by all streams: only what the longest read touched is resident. */
-static uint8_t buffer[MAX_LINE_BYTES + READ_BYTES];
+static uint8_t buffer[MAX_LINE_BYTES + READ_BYTES] __attribute__((aligned(4096)));
 /* Index 0: a fragment (P), 1: a full line (F), of the time of the last read. */
 static char headers[2][HEADER_LENGTH];
 static struct iovec pieces[PIECES * 3];
@@ -23,6 +24,7 @@ int log_open(struct log_file *log)
 	if (log->fd >= 0)
 		close(log->fd);
 	log->fd = fd;
+	log->torn = false;
 	return 0;
 }
 
@@ -70,6 +72,8 @@ static size_t write_headers(const char *stream)
 static void write_pieces(struct log_file *log, unsigned count)
 {
 	unsigned at = 0;
+	if (log->torn && log->fd >= 0 && write(log->fd, "\n", 1) == 1)
+		log->torn = false;
 	while (at < count) {
 		ssize_t written = log->fd < 0 ? -1 : writev(log->fd, pieces + at, (int)(count - at));
 		if (written < 0 && errno == EINTR)
@@ -85,6 +89,7 @@ static void write_pieces(struct log_file *log, unsigned count)
 			pieces[at].iov_base = (char *)pieces[at].iov_base + written;
 			pieces[at].iov_len -= (size_t)written;
 		}
+		log->torn = at < count && pieces[at].iov_base != headers[0] && pieces[at].iov_base != headers[1];
 	}
 }
 
@@ -150,6 +155,8 @@ static bool pump(struct stream *stream, bool *ended)
 		*ended = got == 0 || (errno != EAGAIN && errno != EINTR);
 		return false;
 	}
+	if (got > SMALL_READ_BYTES)
+		loop_tick_in(REST_AFTER_MS);
 	struct emitter emitter = {.log = stream->log, .header_length = write_headers(stream->name)};
 	size_t length = start + (size_t)got;
 	size_t left = emit_lines(&emitter, length, limit);
@@ -163,7 +170,7 @@ static void close_stream(struct stream *stream)
 	if (stream->pending_length > 0) {
 		struct emitter emitter = {.log = stream->log, .header_length = write_headers(stream->name)};
 		memcpy(buffer, stream->pending, stream->pending_length);
-		emit(&emitter, buffer, stream->pending_length, true);
+		emit(&emitter, buffer, stream->pending_length, false);
 		write_pieces(stream->log, emitter.count);
 	}
 	keep_pending(stream, NULL, 0);
@@ -198,4 +205,9 @@ void stream_finish(struct stream *stream)
 	for (unsigned i = 0; i < MAX_READS && pump(stream, &ended); i++)
 		;
 	close_stream(stream);
+}
+
+void log_rest(void)
+{
+	madvise(buffer, sizeof buffer, MADV_DONTNEED);
 }

@@ -12,6 +12,8 @@ struct log_file {
 	uint32_t max_line_bytes;
 	/* Bytes of output that the log did not take (a full disk). */
 	uint64_t dropped_bytes;
+	/* The file ends within a line, as it did not take the rest. */
+	bool torn;
 };
 
 /* One pipe or terminal that is pumped. */
@@ -30,7 +32,9 @@ int log_open(struct log_file *log);
 void log_close(struct log_file *log);
 /* Watches `fd`, which the stream owns from then on. */
 int stream_open(struct stream *stream, int fd, const char *name, struct log_file *log);
-/* Reads what is there now, writes it, and closes: a last line without a newline becomes a line. */
+/* Reads what is there now, writes it, and closes: a last line without a newline becomes a fragment, which readers show as it was. */
 void stream_finish(struct stream *stream);
+/* Gives back the memory that long reads took; by the tick, which a long read asks for. */
+void log_rest(void);
 
 #endif

@@ -27,14 +27,19 @@ struct container {
 	uint64_t started_at_ns;
 	uint64_t finished_at_ns;
 	struct watch control;
-	/* Who waits for CREATE, START or REMOVE; connection 0 = nobody. */
+	/* Who waits for CREATE or START; connection 0 = nobody. */
 	struct asker asker;
+	/* Who waits for REMOVE, and until when it is tried. */
+	struct asker remover;
 	uint64_t remove_until_ms;
+	/* Why CREATE failed: told once it is all undone. */
+	struct failure failure;
 	struct log_file log;
 	/* With a terminal, `out` is its master. */
 	struct stream out, err;
 	int stdin_fd;
 	struct path_list made;
+	/* Those of its cgroups that are its own: in them it may be killed and its OOM kills are counted. */
 	struct path_list joins;
 };
 
@@ -63,10 +68,9 @@ struct monitor {
 	struct watch children;
 	/* To the launcher; its number, 0 = none. */
 	uint32_t launcher;
-	/* The pod's own init and its PID namespace; 0 and -1 = none. */
+	/* The pod's own init; 0 and -1 = none. */
 	pid_t pod_init;
 	int pod_init_pidfd;
-	int own_pid_namespace_fd;
 	struct path_list made;
 	struct container *containers;
 	struct exec *execs;
@@ -77,7 +81,7 @@ struct monitor {
 
 extern struct monitor monitor;
 
-/* Clones a child into the PID namespace that is asked for; as fork. */
+/* Clones a child into the PID namespace that is asked for, by a process of it where it is not NEW or HOST; as fork. */
 pid_t clone_into(uint32_t pid_namespace, int namespace_pidfd, int *pidfd, struct failure *failure);
 struct container *find_container(struct span id);
 struct exec *find_exec(struct span id);
@@ -90,13 +94,14 @@ void read_control(struct container *container);
 void free_container(struct container *container);
 
 /* exit.c */
-void reap_children(void);
-void record_exit(struct container *container);
+void on_children(struct watch *watch, uint32_t events);
 
 /* exec.c */
 void on_exec(struct connection *connection, struct message *message);
 void on_exec_kill(struct connection *connection, struct message *message);
 void exec_exited(struct exec *exec, uint32_t exit_code);
+/* The connection that asked for them is gone: their terminals hang up. */
+void hang_up_execs(uint32_t connection);
 
 /* control.c */
 void on_signal(struct connection *connection, struct message *message);
@@ -104,16 +109,27 @@ void on_remove(struct connection *connection, struct message *message);
 void on_reopen_log(struct connection *connection, struct message *message);
 void on_resize(struct connection *connection, struct message *message);
 void on_list(struct connection *connection, struct message *message);
-void on_destroy(struct connection *connection, struct message *message);
+/* Kills a container and has go_on() remove it. */
+void begin_removal(struct container *container);
 /* Goes on with removals and the pod's end; called after each exit and by the tick. */
 void go_on(void);
+
+/* destroy.c */
+void on_destroy(struct connection *connection, struct message *message);
+void go_on_destroying(void);
 
 /* keep.c: what the launcher holds for the case of our death. */
 void tell_keep(const struct container *container);
 void tell_drop(const struct container *container);
+void on_adopt(struct connection *connection, struct message *message);
 
 /* setup.c: namespaces, lo, hostname, sysctls, /dev/shm, cgroup, the pod's init, of a CREATE_MONITOR body. */
 int set_up_pod(struct span body, struct failure *failure);
+/* Removes what set_up_pod() made of directories. */
+void clear_pod(void);
+
+/* pod-init.c: clones PID 1 of the pod's own PID namespace. */
+int start_pod_init(struct failure *failure);
 
 /* One report of an init: 1, 0 nothing now, -1 the socket was closed. `terminal_fd` becomes a passed fd or stays. */
 int receive_report(int fd, struct init_report *report, int *terminal_fd);

@@ -1,0 +1,104 @@
+/* Ends: children are reaped, what they left is drained and killed, the exit is written down and told. */
+#include "../kernel.h"
+#include "../processes.h"
+#include "monitor.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+static void name_exit(struct text *text, const char *before, const struct container *container)
+{
+	text_add(text, "exits/");
+	text_add(text, before);
+	text_add(text, container->id);
+}
+
+/* See enum exit_record. Whole or not there, by rename; the directory is on tmpfs, so nothing is synced. */
+static void record_exit(const struct container *container)
+{
+	char line[128];
+	char path[MAX_ID_BYTES + 16];
+	char temporary[MAX_ID_BYTES + 16];
+	const uint64_t numbers[] = {EXIT_RECORD_FORMAT, container->exit_code, container->finished_at_ns, container->oom_killed,
+				    container->started_at_ns, (uint64_t)container->pid};
+	struct text text = text_over(line, sizeof line);
+	for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		text_add(&text, i == 0 ? "" : " ");
+		text_add_u64(&text, numbers[i]);
+	}
+	text_add(&text, "\n");
+	struct text path_text = text_over(path, sizeof path);
+	struct text temporary_text = text_over(temporary, sizeof temporary);
+	name_exit(&path_text, "", container);
+	/* No id starts with a dot. */
+	name_exit(&temporary_text, ".", container);
+	int fd = openat(monitor.directory_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	bool whole = write(fd, line, text.length) == (ssize_t)text.length;
+	close(fd);
+	if (whole)
+		renameat(monitor.directory_fd, temporary, monitor.directory_fd, path);
+	else
+		unlinkat(monitor.directory_fd, temporary, 0);
+}
+
+static void tell_exit(const struct container *container)
+{
+	struct writer *writer = write_message(MESSAGE_EVENT_EXITED, 0, HEADER_FLAG_EVENT);
+	write_string(writer, TAG_CONTAINER_ID, container->id);
+	write_u32(writer, TAG_EXIT_CODE, container->exit_code);
+	write_u64(writer, TAG_FINISHED_AT_NS, container->finished_at_ns);
+	write_u32(writer, TAG_OOM_KILLED, container->oom_killed);
+	send_event(writer);
+}
+
+static void container_exited(struct container *container, uint32_t exit_code)
+{
+	/* How the exec went is still in the socket when the program was quick. */
+	read_control(container);
+	container->reaped = true;
+	container->phase = PHASE_EXITED;
+	container->exit_code = exit_code;
+	container->finished_at_ns = realtime_ns();
+	/* The end of its own PID namespace has ended all in it already. */
+	if (!container->own_pid_namespace)
+		cgroup_kill(&container->joins);
+	stream_finish(&container->out);
+	stream_finish(&container->err);
+	loop_close(&container->control);
+	container->oom_killed = cgroup_oom_killed(&container->joins);
+	if (container->removing)
+		return;
+	record_exit(container);
+	tell_exit(container);
+	tell_drop(container);
+}
+
+static void child_exited(pid_t pid, uint32_t exit_code)
+{
+	for (struct container *container = monitor.containers; container != NULL; container = container->next)
+		if (container->pid == pid && !container->reaped) {
+			container_exited(container, exit_code);
+			return;
+		}
+	for (struct exec *exec = monitor.execs; exec != NULL; exec = exec->next)
+		if (exec->pid == pid) {
+			exec_exited(exec, exit_code);
+			return;
+		}
+	if (pid == monitor.pod_init)
+		monitor.pod_init = 0;
+	/* Else an orphan that came to us as subreaper. */
+}
+
+void on_children(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	int status;
+	pid_t pid;
+	drain_child_signals(watch->fd);
+	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
+		child_exited(pid, to_exit_code(status));
+	go_on();
+}
