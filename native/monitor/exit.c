@@ -1,46 +1,21 @@
 /* Ends: children are reaped, what they left is drained and killed, the exit is written down and told. */
 #include "../kernel.h"
+#include "../exit-record.h"
 #include "../processes.h"
 #include "monitor.h"
 
-#include <stdio.h>
 #include <sys/wait.h>
 
-static void name_exit(struct text *text, const char *before, const struct container *container)
-{
-	text_add(text, "exits/");
-	text_add(text, before);
-	text_add(text, container->id);
-}
-
-/* See enum exit_record. Whole or not there, by rename; the directory is on tmpfs, so nothing is synced. */
 static void record_exit(const struct container *container)
 {
-	char line[128];
-	char path[MAX_ID_BYTES + 16];
-	char temporary[MAX_ID_BYTES + 16];
-	const uint64_t numbers[] = {EXIT_RECORD_FORMAT, container->exit_code, container->finished_at_ns, container->oom_killed,
-				    container->started_at_ns, (uint64_t)container->pid};
-	struct text text = text_over(line, sizeof line);
-	for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-		text_add(&text, i == 0 ? "" : " ");
-		text_add_u64(&text, numbers[i]);
-	}
-	text_add(&text, "\n");
-	struct text path_text = text_over(path, sizeof path);
-	struct text temporary_text = text_over(temporary, sizeof temporary);
-	name_exit(&path_text, "", container);
-	/* No id starts with a dot. */
-	name_exit(&temporary_text, ".", container);
-	int fd = openat(monitor.directory_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return;
-	bool whole = write(fd, line, text.length) == (ssize_t)text.length;
-	close(fd);
-	if (whole)
-		renameat(monitor.directory_fd, temporary, monitor.directory_fd, path);
-	else
-		unlinkat(monitor.directory_fd, temporary, 0);
+	struct exit_facts facts = {
+		.exit_code = container->exit_code,
+		.oom_killed = container->oom_killed,
+		.started_at_ns = container->started_at_ns,
+		.finished_at_ns = container->finished_at_ns,
+		.pid = (uint32_t)container->pid,
+	};
+	write_exit_record(monitor.directory_fd, container->id, &facts);
 }
 
 static void tell_exit(const struct container *container)
