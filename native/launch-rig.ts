@@ -94,6 +94,8 @@ export class LaunchRig {
 			rootfs: {lowerDirs: [`${this.dir}/root/lower`], upperDir: `${layer}/upper`, workDir: `${layer}/work`, readonly: false, propagation: 'private'},
 			mounts: [
 				{kind: 'filesystem', fstype: 'proc', target: '/proc', flags: 14, data: ''},
+				{kind: 'filesystem', fstype: 'tmpfs', target: '/dev', flags: 2, data: 'mode=755,size=65536k'},
+				{kind: 'filesystem', fstype: 'devpts', target: '/dev/pts', flags: 10, data: 'newinstance,ptmxmode=0666,mode=0620,gid=5'},
 				{kind: 'shm', target: '/dev/shm'},
 			],
 			devices: [{path: '/dev/null', type: 'c', major: 1, minor: 3, mode: 0o666, uid: 0, gid: 0}],

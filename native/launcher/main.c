@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 struct launcher launcher;
@@ -90,6 +91,7 @@ static int go_into_background(struct failure *failure)
 		return fail(failure, errno, "fork");
 	if (pid > 0) {
 		close(ends[1]);
+		waitpid(pid, NULL, 0);
 		_exit(read(ends[0], &ready, 1) == 1 ? 0 : 1);
 	}
 	setsid();

@@ -44,7 +44,8 @@ static int mount_shm(uint64_t size_bytes, struct failure *failure)
 		close(fs_fd);
 	if (fd < 0)
 		return fail(failure, error, "mount shm");
-	int place_fd = openat(monitor.directory_fd, "shm", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* By its path: directory_fd is of the launcher's mount namespace, where nothing can be mounted from here. */
+	int place_fd = open(monitor.shm_path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int result = place_fd < 0 ? -1 : kernel_move_mount(fd, place_fd);
 	error = errno;
 	if (place_fd >= 0)
