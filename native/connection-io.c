@@ -1,5 +1,6 @@
 #include "kernel.h"
 #include "connection-io.h"
+#include "memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct outgoing {
 };
 
 /* Only the pages that a message touches are ever resident. */
-static uint8_t packet[HEADER_BYTES + MAX_INLINE_BODY_BYTES];
+static uint8_t packet[WHOLE_PAGES(HEADER_BYTES + MAX_INLINE_BODY_BYTES)] PAGE_ALIGNED;
 static int packet_fds[MAX_FDS];
 static union {
 	struct cmsghdr align;
@@ -65,7 +66,7 @@ static int read_long_body(struct message *message)
 
 int receive_message(int fd, struct message *message)
 {
-	struct iovec iov = {packet, sizeof packet};
+	struct iovec iov = {packet, HEADER_BYTES + MAX_INLINE_BODY_BYTES};
 	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	memset(message, 0, sizeof *message);
 	message->fds = packet_fds;
@@ -85,6 +86,12 @@ int receive_message(int fd, struct message *message)
 	if (message->header.flags & HEADER_FLAG_BODY_IN_MEMFD)
 		return read_long_body(message) == 0 ? 0 : EBADMSG;
 	return 0;
+}
+
+void connections_rest(void)
+{
+	give_back(packet, sizeof packet);
+	writer_rest();
 }
 
 void release_message(struct message *message)

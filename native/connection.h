@@ -70,6 +70,8 @@ void reply_done(struct asker asker);
 void reply_failure(struct asker asker, const struct failure *failure);
 void reply_error(struct asker asker, int error, const char *stage);
 void send_message(struct connection *connection, struct writer *writer);
+/* Gives back the memory of the last messages; not from within a handler. */
+void connections_rest(void);
 /* Sends to every daemon that has said HELLO. */
 void send_event(struct writer *writer);
 

@@ -24,6 +24,8 @@ void loop_close(struct watch *watch);
 /* The tick is called once after that many ms, or sooner. Requests do not add up. */
 void loop_set_tick(void (*tick)(void));
 void loop_tick_in(unsigned ms);
+/* What was only touched for one event may be given back this long after. */
+enum { REST_AFTER_MS = 2000 };
 /* Runs until loop_stop(). */
 void loop_run(void);
 void loop_stop(void);

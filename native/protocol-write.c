@@ -1,9 +1,10 @@
 #include "protocol-write.h"
+#include "memory.h"
 
 #include <string.h>
 
 static struct writer the_writer;
-static uint8_t buffer[HEADER_BYTES + WRITER_CAPACITY];
+static uint8_t buffer[WHOLE_PAGES(HEADER_BYTES + WRITER_CAPACITY)] PAGE_ALIGNED;
 
 static void put_u16(uint8_t *bytes, uint32_t value)
 {
@@ -105,4 +106,9 @@ struct span finish_message(struct writer *writer, uint16_t version)
 	put_u32(buffer + 16, writer->header.flags);
 	put_u32(buffer + 20, writer->length);
 	return (struct span){buffer, HEADER_BYTES + writer->length};
+}
+
+void writer_rest(void)
+{
+	give_back(buffer, sizeof buffer);
 }

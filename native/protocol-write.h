@@ -26,6 +26,9 @@ void write_fd(struct writer *writer, uint16_t tag, int fd);
 uint32_t begin_group(struct writer *writer, uint16_t tag);
 void end_group(struct writer *writer, uint32_t group);
 
+/* Gives back the memory of the last message. */
+void writer_rest(void);
+
 /* Header and body of the message as one piece; the header's 24 bytes alone are to be sent when the body is long. */
 struct span finish_message(struct writer *writer, uint16_t version);
 

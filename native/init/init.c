@@ -1,6 +1,7 @@
 /* The two walks: a container's first process, and an exec into a running container. */
 #include "../kernel.h"
 #include "../cgroup.h"
+#include "../memory.h"
 #include "../processes.h"
 #include "paths.h"
 #include "steps.h"
@@ -14,7 +15,7 @@
 #include <sys/sysmacros.h>
 
 /* One: static, as the gids make it long; fresh in each init, which is a child of its own. */
-static struct init the_init;
+static struct init the_init PAGE_ALIGNED;
 
 static void report(struct init *init, uint32_t kind)
 {

@@ -110,7 +110,7 @@ static int build_options(struct span rootfs, size_t longest, struct text *option
 
 int mount_overlay_by_options(struct span rootfs, const char *target, struct failure *failure)
 {
-	static char buffer[OPTIONS_BYTES];
+	char buffer[OPTIONS_BYTES];
 	struct text options = text_over(buffer, sizeof buffer);
 	if (build_options(rootfs, OPTIONS_BYTES, &options, failure) != 0)
 		return -1;

@@ -1,6 +1,7 @@
 /* A monitor is dead: its containers' processes came to us. They are killed, their exits written down, and the daemon is told. */
 #include "../kernel.h"
 #include "../exit-record.h"
+#include "../memory.h"
 #include "../processes.h"
 #include "launcher.h"
 
@@ -110,6 +111,8 @@ void on_launcher_tick(void)
 		else if (pod->state == POD_DYING)
 			again = go_on_dying(pod) || again;
 	}
+	connections_rest();
+	give_back_stack();
 	if (again)
 		loop_tick_in(RETRY_MS);
 }

@@ -4,6 +4,7 @@
  * Puts itself into the background; exits 0 once it listens on DIR/launcher.sock. Else it says why on stderr and exits 1.
  */
 #include "../kernel.h"
+#include "../memory.h"
 #include "../processes.h"
 #include "launcher.h"
 
@@ -184,7 +185,7 @@ static void forget_terminal(void)
 
 int main(int count, char **arguments)
 {
-	static struct launcher_options options;
+	static struct launcher_options options PAGE_ALIGNED;
 	struct failure failure = {0};
 	(void)count;
 	kernel_close_range(3, UINT_MAX, 0);

@@ -192,6 +192,7 @@ static void on_monitor_message(struct connection *connection, struct pod *pod, s
 void on_launcher_message(struct connection *connection, struct message *message)
 {
 	struct pod *pod = find_pod_by_link(connection->number);
+	loop_tick_in(REST_AFTER_MS);
 	if (pod != NULL) {
 		on_monitor_message(connection, pod, message);
 		return;

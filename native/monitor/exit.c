@@ -72,6 +72,7 @@ void on_children(struct watch *watch, uint32_t events)
 	(void)events;
 	int status;
 	pid_t pid;
+	loop_tick_in(REST_AFTER_MS);
 	drain_child_signals(watch->fd);
 	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
 		child_exited(pid, to_exit_code(status));

@@ -1,20 +1,20 @@
 #include "../kernel.h"
+#include "../memory.h"
 #include "log.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
 
-enum { READ_BYTES = 65536, MAX_LINE_BYTES = 65536, PIECES = 192, HEADER_LENGTH = 48, SMALL_READ_BYTES = 8192, REST_AFTER_MS = 2000 };
+enum { READ_BYTES = 65536, MAX_LINE_BYTES = 65536, PIECES = 192, HEADER_LENGTH = 48 };
 
 /* Shared by all streams: only what the longest read touched is resident. */
-static uint8_t buffer[MAX_LINE_BYTES + READ_BYTES] __attribute__((aligned(4096)));
+static uint8_t buffer[MAX_LINE_BYTES + READ_BYTES] PAGE_ALIGNED;
 /* Index 0: a fragment (P), 1: a full line (F), of the time of the last read. */
 static char headers[2][HEADER_LENGTH];
-static struct iovec pieces[PIECES * 3];
+static struct iovec pieces[PIECES * 3] PAGE_ALIGNED;
 
 int log_open(struct log_file *log)
 {
@@ -155,8 +155,7 @@ static bool pump(struct stream *stream, bool *ended)
 		*ended = got == 0 || (errno != EAGAIN && errno != EINTR);
 		return false;
 	}
-	if (got > SMALL_READ_BYTES)
-		loop_tick_in(REST_AFTER_MS);
+	loop_tick_in(REST_AFTER_MS);
 	struct emitter emitter = {.log = stream->log, .header_length = write_headers(stream->name)};
 	size_t length = start + (size_t)got;
 	size_t left = emit_lines(&emitter, length, limit);
@@ -209,5 +208,5 @@ void stream_finish(struct stream *stream)
 
 void log_rest(void)
 {
-	madvise(buffer, sizeof buffer, MADV_DONTNEED);
+	give_back(buffer, sizeof buffer);
 }

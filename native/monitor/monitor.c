@@ -1,5 +1,6 @@
 /* The monitor of one pod: cloned by the launcher, holds the pod's namespaces, parent of its containers. */
 #include "../kernel.h"
+#include "../memory.h"
 #include "../processes.h"
 #include "monitor.h"
 
@@ -28,6 +29,7 @@ static const struct {
 
 static void on_message(struct connection *connection, struct message *message)
 {
+	loop_tick_in(REST_AFTER_MS);
 	if (message->header.flags & HEADER_FLAG_REPLY)
 		return;
 	for (unsigned i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
@@ -49,6 +51,8 @@ static void on_tick(void)
 {
 	go_on();
 	log_rest();
+	connections_rest();
+	give_back_stack();
 }
 
 /* Children of a process that entered a PID namespace by setns(2) are made in it; we go back right after. */
