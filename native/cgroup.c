@@ -166,8 +166,15 @@ int cgroup_join(const char *directory, struct failure *failure)
 	return write_file_in(directory, "cgroup.procs", "0", 1) == 0 ? 0 : fail_at(failure, errno, "cgroup join", directory);
 }
 
+/* Which of the listed processes a signal is for: all, or those of one session. */
+static bool is_meant(pid_t pid, pid_t sid)
+{
+	/* 0: a process of a namespace that we do not see. Never ourselves, whatever the plan says. */
+	return pid > 1 && pid != getpid() && (sid == 0 || getsid(pid) == sid);
+}
+
 /* True when there was any. */
-static bool signal_listed(const char *directory, int signo)
+static bool signal_listed(const char *directory, int signo, pid_t sid)
 {
 	char procs[4096];
 	int fd = open_in(directory, "cgroup.procs", O_RDONLY);
@@ -180,8 +187,7 @@ static bool signal_listed(const char *directory, int signo)
 				pid = pid * 10 + (uint64_t)(procs[i] - '0');
 				continue;
 			}
-			/* 0: a process of a namespace that we do not see. Never ourselves, whatever the plan says. */
-			if (pid > 1 && (pid_t)pid != getpid() && kill((pid_t)pid, signo) == 0)
+			if (is_meant((pid_t)pid, sid) && kill((pid_t)pid, signo) == 0)
 				any = true;
 			pid = 0;
 		}
@@ -194,7 +200,15 @@ void cgroup_signal(const struct path_list *joins, int signo)
 {
 	const char *path = path_list_next(joins, NULL);
 	if (path != NULL)
-		signal_listed(path, signo);
+		signal_listed(path, signo, 0);
+}
+
+void cgroup_kill_session(const struct path_list *joins, pid_t sid)
+{
+	enum { ROUNDS = 4 };
+	const char *path = path_list_next(joins, NULL);
+	for (unsigned i = 0; path != NULL && i < ROUNDS && signal_listed(path, SIGKILL, sid); i++)
+		;
 }
 
 void cgroup_kill(const struct path_list *joins)
@@ -212,12 +226,12 @@ void cgroup_kill(const struct path_list *joins)
 	}
 	/* Frozen, nothing forks away under the list; the signals act when it thaws. */
 	if (freezer != NULL) {
-		signal_listed(freezer, SIGKILL);
+		signal_listed(freezer, SIGKILL, 0);
 		write_file_in(freezer, "freezer.state", "THAWED", 6);
 		listed = freezer;
 	}
 	/* Killed ones stay listed until they are reaped: bounded. */
-	for (unsigned i = 0; listed != NULL && i < ROUNDS && signal_listed(listed, SIGKILL); i++)
+	for (unsigned i = 0; listed != NULL && i < ROUNDS && signal_listed(listed, SIGKILL, 0); i++)
 		;
 }
 

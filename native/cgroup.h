@@ -30,6 +30,8 @@ int cgroup_join(const char *directory, struct failure *failure);
 void cgroup_kill(const struct path_list *joins);
 /* A signal to each process in it, as they are listed now. */
 void cgroup_signal(const struct path_list *joins, int signo);
+/* SIGKILL to the processes in it that are of the session `sid` (of the host's PID namespace): they may have left the tree that they began in. */
+void cgroup_kill_session(const struct path_list *joins, pid_t sid);
 /*
  * Removes the directories, last first. 0, or the errno of the first that stays (EBUSY: it has processes); missing ones are fine. What is in
  * one is removed too (`with_children`: made by the container itself), or it stays quietly (a parent that others use by now).

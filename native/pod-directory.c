@@ -4,9 +4,9 @@
 #include <dirent.h>
 #include <string.h>
 
-static void clear_exits(int directory_fd)
+static void clear_files(int directory_fd, const char *name)
 {
-	int fd = openat(directory_fd, "exits", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *listing = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	while (listing != NULL && (entry = readdir(listing)) != NULL)
@@ -16,12 +16,13 @@ static void clear_exits(int directory_fd)
 		closedir(listing);
 	else if (fd >= 0)
 		close(fd);
+	unlinkat(directory_fd, name, AT_REMOVEDIR);
 }
 
 void clear_pod_directory(int directory_fd)
 {
-	clear_exits(directory_fd);
-	unlinkat(directory_fd, "exits", AT_REMOVEDIR);
+	clear_files(directory_fd, "exits");
+	clear_files(directory_fd, "live");
 	unlinkat(directory_fd, "shm", AT_REMOVEDIR);
 	unlinkat(directory_fd, "monitor.sock", 0);
 }

@@ -1,16 +1,10 @@
 /* KEEP and DROP: what monitors leave with the launcher. */
 #include "../kernel.h"
+#include "../kept-record.h"
 #include "launcher.h"
 
+#include <dirent.h>
 #include <stdlib.h>
-
-struct kept *find_kept(struct pod *pod, struct span container_id)
-{
-	struct kept *kept = pod->kept;
-	while (kept != NULL && !span_is(container_id, kept->container_id))
-		kept = kept->next;
-	return kept;
-}
 
 void drop_kept(struct pod *pod, struct span container_id)
 {
@@ -55,4 +49,35 @@ void on_keep(struct pod *pod, struct message *message)
 	cgroup_joins(message->body, &kept->joins);
 	kept->next = pod->kept;
 	pod->kept = kept;
+}
+
+static void read_one(struct pod *pod, int directory_fd, const char *container_id)
+{
+	struct kept *kept = calloc(1, sizeof *kept);
+	if (kept == NULL || !span_to_string(span_of(container_id), kept->container_id, sizeof kept->container_id)) {
+		free(kept);
+		return;
+	}
+	for (unsigned i = 0; i < MAX_LOG_PIPES; i++)
+		kept->log_pipes[i] = -1;
+	kept->pidfd = read_kept_record(directory_fd, container_id, &kept->pid, &kept->joins);
+	kept->next = pod->kept;
+	pod->kept = kept;
+}
+
+void read_kept(struct pod *pod)
+{
+	int directory_fd = open_pod_directory(pod->id);
+	int fd = directory_fd < 0 ? -1 : openat(directory_fd, "live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	while (listing != NULL && (entry = readdir(listing)) != NULL)
+		if (entry->d_name[0] != '.')
+			read_one(pod, directory_fd, entry->d_name);
+	if (listing != NULL)
+		closedir(listing);
+	else if (fd >= 0)
+		close(fd);
+	if (directory_fd >= 0)
+		close(directory_fd);
 }

@@ -95,7 +95,8 @@ void on_link_closed(struct connection *connection);
 /* keep.c */
 void on_keep(struct pod *pod, struct message *message);
 void drop_kept(struct pod *pod, struct span container_id);
-struct kept *find_kept(struct pod *pod, struct span container_id);
+/* What the monitor wrote down, which died while there was no launcher: for POD_DYING. */
+void read_kept(struct pod *pod);
 
 /* lost.c: what follows a monitor's death */
 void on_launcher_children(struct watch *watch, uint32_t events);

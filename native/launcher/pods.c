@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 /* A link that broke while the monitor goes on is made anew after this. */
-enum { RELINK_AFTER_MS = 200, RETRY_MS = 5 };
+enum { RELINK_AFTER_MS = 200, RETRY_MS = 5, DYING_MS = 5000 };
 
 struct pod *find_pod(struct span id)
 {
@@ -110,9 +110,14 @@ void adopt_monitors(void)
 		if (entry->d_name[0] == '.')
 			continue;
 		struct pod *pod = add_pod(span_of(entry->d_name));
-		/* A dead one's directory stays for the daemon, which reads the exit records and asks FORGET_POD. */
-		if (pod != NULL && !adopt_monitor(pod))
-			free_pod(pod);
+		if (pod == NULL || adopt_monitor(pod))
+			continue;
+		/* It died while there was no launcher: its containers run without a keeper. The tick kills them and tells of it; the directory
+		 * stays for the daemon, which reads the exit records and asks FORGET_POD. */
+		pod->state = POD_DYING;
+		pod->until_ms = monotonic_ms() + DYING_MS;
+		read_kept(pod);
+		loop_tick_in(RETRY_MS);
 	}
 	if (listing != NULL)
 		closedir(listing);

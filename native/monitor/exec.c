@@ -178,8 +178,13 @@ void on_exec(struct connection *connection, struct message *message)
 void on_exec_kill(struct connection *connection, struct message *message)
 {
 	struct exec *exec = find_exec(get_span_or_empty(message->body, TAG_EXEC_ID));
-	if (exec != NULL)
+	if (exec != NULL) {
+		struct container *container = find_container(span_of(exec->container_id));
 		kill_tree(exec->pid);
+		/* What was orphaned on the way is the container's init's child now, but still of the exec's session. */
+		if (container != NULL)
+			cgroup_kill_session(&container->joins, exec->pid);
+	}
 	reply_done(asker_of(connection, message));
 }
 

@@ -3,12 +3,16 @@
  * before it is killed.
  */
 #include "../kernel.h"
+#include "../kept-record.h"
 #include "monitor.h"
 
 void tell_keep(const struct container *container)
 {
 	struct connection *launcher = find_connection(monitor.launcher);
-	if (launcher == NULL || container->phase == PHASE_EXITED)
+	if (container->phase == PHASE_EXITED)
+		return;
+	write_kept_record(monitor.directory_fd, container->id, container->pid, &container->joins);
+	if (launcher == NULL)
 		return;
 	struct writer *writer = write_message(MESSAGE_KEEP, 0, 0);
 	write_string(writer, TAG_CONTAINER_ID, container->id);
@@ -27,6 +31,7 @@ void tell_keep(const struct container *container)
 void tell_drop(const struct container *container)
 {
 	struct connection *launcher = find_connection(monitor.launcher);
+	remove_kept_record(monitor.directory_fd, container->id);
 	if (launcher == NULL)
 		return;
 	struct writer *writer = write_message(MESSAGE_DROP, 0, 0);

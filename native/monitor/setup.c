@@ -114,8 +114,10 @@ int set_up_pod(struct span body, struct failure *failure)
 	uint32_t namespaces = get_u32(body, TAG_NAMESPACES, 0);
 	struct span hostname;
 	struct span cgroup;
-	if (mkdirat(monitor.directory_fd, "exits", 0700) != 0 && errno != EEXIST)
-		return fail_at(failure, errno, "mkdir", "exits");
+	static const char *const directories[] = {"exits", "live"};
+	for (unsigned i = 0; i < sizeof directories / sizeof directories[0]; i++)
+		if (mkdirat(monitor.directory_fd, directories[i], 0700) != 0 && errno != EEXIST)
+			return fail_at(failure, errno, "mkdir", directories[i]);
 	if (enter_namespaces(namespaces, failure) != 0)
 		return -1;
 	/* Never the host's own name. */
