@@ -15,11 +15,17 @@ build/native/obj/c/%.o: native/%.c native/native.mk
 build/native/berth-launcher: $(LAUNCHER_OBJECTS)
 	$(MUSL_CC) $(LAUNCHER_FLAGS) $(LAUNCHER_LDFLAGS) -o $@ $(LAUNCHER_OBJECTS)
 
-build/native/test-protocol: native/test-protocol.c native/protocol-parse.c native/protocol-schema.c native/text.c
+C_TESTS = protocol log user
+TEST_FLAGS = -O1 -g -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -I native
+build/native/test-protocol: native/protocol-parse.c native/protocol-schema.c native/text.c
+build/native/test-log: native/monitor/log.c native/loop.c native/text.c native/memory.c
+build/native/test-user: native/init/user-files.c native/text.c
+
+build/native/test-%: native/test-%.c
 	@mkdir -p $(@D)
-	$(CC) -O1 -g -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -I native -o $@ $^
+	$(CC) $(TEST_FLAGS) -o $@ $(filter %.c,$^)
 
 .PHONY: native-test native-objects
 native-objects: $(LAUNCHER_OBJECTS)
-native-test: native-objects build/native/test-protocol ## C tests under ASan and UBSan
-	build/native/test-protocol
+native-test: native-objects $(C_TESTS:%=build/native/test-%) ## C tests under ASan and UBSan
+	@for test in $(C_TESTS); do build/native/test-$$test || exit 1; done

@@ -1,0 +1,164 @@
+/* Tests of CRI log lines: fixed cases, and random output in random pieces that must come back whole. Ends with "N passed, N failed". */
+#include "kernel.h"
+#include "monitor/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { STAMP_BYTES = 30, CAPACITY = 1 << 20 };
+
+static unsigned passed, failed;
+static char written[CAPACITY];
+
+static void check(bool right, const char *what)
+{
+	right ? passed++ : failed++;
+	if (!right)
+		printf("failed: %s\n", what);
+}
+
+struct fixture {
+	struct log_file log;
+	struct stream stream;
+	int input_fd;
+};
+
+static void open_fixture(struct fixture *fixture, uint32_t max_line_bytes)
+{
+	int ends[2];
+	char path[] = "/tmp/berth-log-XXXXXX";
+	memset(fixture, 0, sizeof *fixture);
+	fixture->log.dir_fd = -1;
+	fixture->log.max_line_bytes = max_line_bytes;
+	fixture->log.fd = mkstemp(path);
+	unlink(path);
+	if (pipe2(ends, O_CLOEXEC) != 0 || fcntl(ends[0], F_SETPIPE_SZ, 1 << 20) < 0 || stream_open(&fixture->stream, ends[0], "stdout", &fixture->log) != 0)
+		abort();
+	fixture->input_fd = ends[1];
+}
+
+static void put(struct fixture *fixture, const char *bytes, size_t length)
+{
+	if (write(fixture->input_fd, bytes, length) != (ssize_t)length)
+		abort();
+	fixture->stream.watch.ready(&fixture->stream.watch, EPOLLIN);
+}
+
+/* Ends the stream and reads the log, times cut away: "stdout F a\n...". */
+static size_t finish(struct fixture *fixture)
+{
+	static char raw[CAPACITY];
+	size_t length = 0;
+	close(fixture->input_fd);
+	stream_finish(&fixture->stream);
+	ssize_t got = pread(fixture->log.fd, raw, sizeof raw - 1, 0);
+	close(fixture->log.fd);
+	raw[got < 0 ? 0 : got] = 0;
+	for (char *at = raw; *at != 0;) {
+		char *end = strchr(at, '\n');
+		if (end == NULL || end - at <= STAMP_BYTES || at[10] != 'T' || at[29] != 'Z' || at[30] != ' ') {
+			strcpy(written, "not a log line");
+			return strlen(written);
+		}
+		size_t line = (size_t)(end + 1 - at) - STAMP_BYTES - 1;
+		memcpy(written + length, at + STAMP_BYTES + 1, line);
+		length += line;
+		at = end + 1;
+	}
+	written[length] = 0;
+	return length;
+}
+
+static void expect(uint32_t max_line_bytes, const char *const *pieces, const char *wanted, const char *what)
+{
+	struct fixture fixture;
+	open_fixture(&fixture, max_line_bytes);
+	for (; *pieces != NULL; pieces++)
+		put(&fixture, *pieces, strlen(*pieces));
+	finish(&fixture);
+	check(strcmp(written, wanted) == 0, what);
+	if (strcmp(written, wanted) != 0)
+		printf("  has: %s  not: %s", written, wanted);
+}
+
+static void test_cases(void)
+{
+	expect(8, (const char *[]){"a\nbc\n", NULL}, "stdout F a\nstdout F bc\n", "two lines");
+	expect(8, (const char *[]){"a", "b\n", NULL}, "stdout F ab\n", "a line in two writes is one line");
+	expect(8, (const char *[]){"a\nb", NULL}, "stdout F a\nstdout P b\n", "a last line without its end is a fragment");
+	expect(8, (const char *[]){"\n\n", NULL}, "stdout F \nstdout F \n", "empty lines");
+	expect(8, (const char *[]){"12345678\n", NULL}, "stdout F 12345678\n", "a line of just the limit");
+	expect(8, (const char *[]){"123456789\n", NULL}, "stdout P 12345678\nstdout F 9\n", "one byte over the limit");
+	expect(8, (const char *[]){"1234567", "89abcdefg", "h\n", NULL}, "stdout P 12345678\nstdout P 9abcdefg\nstdout F h\n", "a long line in pieces");
+	expect(8, (const char *[]){"a\r\n", NULL}, "stdout F a\r\n", "carriage returns stay");
+	expect(8, (const char *[]){NULL}, "", "nothing");
+}
+
+/* What the lines say, put together again, is what was written: for any bytes, sizes and limits. */
+static bool round_trip(unsigned seed)
+{
+	static char input[200000];
+	struct fixture fixture;
+	srand(seed);
+	uint32_t limit = 1 + (uint32_t)rand() % (seed % 2 ? 64 : 20000);
+	size_t length = (size_t)rand() % (limit < 16 ? 2000 : sizeof input);
+	for (size_t i = 0; i < length; i++)
+		input[i] = (char)(rand() % (1 + rand() % 200) == 0 ? '\n' : 1 + rand() % 255);
+	open_fixture(&fixture, limit);
+	for (size_t at = 0; at < length;) {
+		size_t piece = 1 + (size_t)rand() % 70000;
+		if (piece > length - at)
+			piece = length - at;
+		put(&fixture, input + at, piece);
+		at += piece;
+	}
+	size_t log_length = finish(&fixture);
+	size_t at = 0;
+	for (size_t i = 0; i < log_length;) {
+		char *end = memchr(written + i, '\n', log_length - i);
+		size_t line = (size_t)(end - (written + i));
+		bool full = written[i + 7] == 'F';
+		size_t content = line - 9;
+		if (memcmp(written + i, "stdout ", 7) != 0 || content > limit || at + content > length || memcmp(input + at, written + i + 9, content) != 0)
+			return false;
+		at += content;
+		if (full && (at >= length || input[at++] != '\n'))
+			return false;
+		i += line + 1;
+	}
+	return at == length;
+}
+
+static void test_full_disk(void)
+{
+	struct fixture fixture;
+	open_fixture(&fixture, 100);
+	close(fixture.log.fd);
+	fixture.log.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	put(&fixture, "lost\n", 5);
+	check(fixture.log.dropped_bytes > 5, "what a full disk does not take is counted");
+	close(fixture.input_fd);
+	stream_finish(&fixture.stream);
+	check(fixture.stream.watch.fd == -1, "the stream is closed all the same");
+	close(fixture.log.fd);
+}
+
+int main(void)
+{
+	enum { ROUNDS = 400 };
+	unsigned wrong = 0;
+	if (loop_open() != 0)
+		return 1;
+	test_cases();
+	test_full_disk();
+	for (unsigned seed = 1; seed <= ROUNDS; seed++)
+		if (!round_trip(seed)) {
+			wrong++;
+			printf("seed %u\n", seed);
+		}
+	check(wrong == 0, "random output comes back whole");
+	printf("%u random outputs\n%u passed, %u failed\n", ROUNDS, passed, failed);
+	return failed != 0;
+}
