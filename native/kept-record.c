@@ -34,6 +34,24 @@ static void name_record(char *path, size_t capacity, const char *container_id)
 	text_add(&text, container_id);
 }
 
+static void write_file(int directory_fd, const char *path, const struct text *text)
+{
+	int fd = openat(directory_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	/* Cut or half written, the first line is still there, which matters most. */
+	(void)!write(fd, text->bytes, text->length);
+	close(fd);
+}
+
+static void add_paths(struct text *text, const struct path_list *list)
+{
+	for (const char *path = path_list_next(list, NULL); path != NULL; path = path_list_next(list, path)) {
+		text_add(text, path);
+		text_add(text, "\n");
+	}
+}
+
 void write_kept_record(int pod_directory_fd, const char *container_id, pid_t pid, const struct path_list *joins)
 {
 	char path[MAX_ID_BYTES + 8];
@@ -44,16 +62,8 @@ void write_kept_record(int pod_directory_fd, const char *container_id, pid_t pid
 	text_add(&text, " ");
 	text_add_u64(&text, start_time(pid));
 	text_add(&text, "\n");
-	for (const char *join = path_list_next(joins, NULL); join != NULL; join = path_list_next(joins, join)) {
-		text_add(&text, join);
-		text_add(&text, "\n");
-	}
-	int fd = openat(pod_directory_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return;
-	/* Cut or half written, the first line is still there, which matters most. */
-	(void)!write(fd, content, text.length);
-	close(fd);
+	add_paths(&text, joins);
+	write_file(pod_directory_fd, path, &text);
 }
 
 void remove_kept_record(int pod_directory_fd, const char *container_id)
@@ -84,27 +94,60 @@ static int open_process(struct span line, pid_t *pid)
 	return -1;
 }
 
+static ssize_t read_file(int directory_fd, const char *path, char *content, size_t capacity)
+{
+	int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t length = fd < 0 ? -1 : read(fd, content, capacity);
+	if (fd >= 0)
+		close(fd);
+	return length;
+}
+
+/* The next whole line, without its end. */
+static bool next_line(struct span *content, struct span *line)
+{
+	const uint8_t *end = content->length == 0 ? NULL : memchr(content->bytes, '\n', content->length);
+	if (end == NULL)
+		return false;
+	*line = (struct span){content->bytes, (uint32_t)(end - content->bytes)};
+	content->bytes += line->length + 1;
+	content->length -= line->length + 1;
+	return true;
+}
+
+static void read_paths(struct span content, struct path_list *list)
+{
+	struct span line;
+	while (next_line(&content, &line))
+		if (line.length > 0 && line.bytes[0] == '/')
+			path_list_add(list, line);
+}
+
 int read_kept_record(int pod_directory_fd, const char *container_id, pid_t *pid, struct path_list *joins)
 {
 	char path[MAX_ID_BYTES + 8];
 	char content[4096];
-	int pidfd = -1;
+	struct span line;
 	*pid = 0;
 	name_record(path, sizeof path, container_id);
-	int fd = openat(pod_directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	ssize_t length = fd < 0 ? -1 : read(fd, content, sizeof content);
-	if (fd >= 0)
-		close(fd);
-	for (ssize_t at = 0; at < length;) {
-		const char *end = memchr(content + at, '\n', (size_t)(length - at));
-		if (end == NULL)
-			break;
-		struct span line = {(const uint8_t *)content + at, (uint32_t)(end - content - at)};
-		if (at == 0)
-			pidfd = open_process(line, pid);
-		else if (line.length > 0 && line.bytes[0] == '/')
-			path_list_add(joins, line);
-		at = end - content + 1;
-	}
+	ssize_t length = read_file(pod_directory_fd, path, content, sizeof content);
+	struct span rest = {(const uint8_t *)content, length < 0 ? 0 : (uint32_t)length};
+	int pidfd = next_line(&rest, &line) ? open_process(line, pid) : -1;
+	read_paths(rest, joins);
 	return pidfd;
+}
+
+void write_pod_cgroups(int pod_directory_fd, const struct path_list *made)
+{
+	char content[16384];
+	struct text text = text_over(content, sizeof content);
+	add_paths(&text, made);
+	write_file(pod_directory_fd, "cgroups", &text);
+}
+
+void read_pod_cgroups(int pod_directory_fd, struct path_list *made)
+{
+	char content[16384];
+	ssize_t length = read_file(pod_directory_fd, "cgroups", content, sizeof content);
+	read_paths((struct span){(const uint8_t *)content, length < 0 ? 0 : (uint32_t)length}, made);
 }

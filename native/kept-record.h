@@ -13,4 +13,8 @@ void remove_kept_record(int pod_directory_fd, const char *container_id);
 /* A pidfd of the process when it still is the one that was written down, else -1. The cgroups in any case. */
 int read_kept_record(int pod_directory_fd, const char *container_id, pid_t *pid, struct path_list *joins);
 
+/* `cgroups` in a pod's directory: the pod's cgroup directories that its monitor made. */
+void write_pod_cgroups(int pod_directory_fd, const struct path_list *made);
+void read_pod_cgroups(int pod_directory_fd, struct path_list *made);
+
 #endif

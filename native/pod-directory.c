@@ -24,5 +24,6 @@ void clear_pod_directory(int directory_fd)
 	clear_files(directory_fd, "exits");
 	clear_files(directory_fd, "live");
 	unlinkat(directory_fd, "shm", AT_REMOVEDIR);
+	unlinkat(directory_fd, "cgroups", 0);
 	unlinkat(directory_fd, "monitor.sock", 0);
 }

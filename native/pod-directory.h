@@ -1,4 +1,4 @@
-/* <run dir>/pods/<sandbox id>: monitor.sock, exits/, live/, shm/ */
+/* <run dir>/pods/<sandbox id>: monitor.sock, cgroups, exits/, live/, shm/ */
 #ifndef BERTH_POD_DIRECTORY_H
 #define BERTH_POD_DIRECTORY_H
 

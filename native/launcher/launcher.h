@@ -52,8 +52,6 @@ struct pod {
 	uint32_t link;
 	struct asker asker;
 	struct kept *kept;
-	/* Of CREATE_MONITOR: removed with a lost pod. */
-	struct path_list cgroup_dirs;
 	/* When UNLINKED and DYING end, whatever is. */
 	uint64_t until_ms;
 };
@@ -99,6 +97,8 @@ void drop_kept(struct pod *pod, struct span container_id);
 void read_kept(struct pod *pod);
 
 /* lost.c: what follows a monitor's death */
+/* Removes what its monitor made, and `more`. 0, or the errno of the first that stays. */
+int remove_pod_cgroups(struct pod *pod, const struct path_list *more);
 void on_launcher_children(struct watch *watch, uint32_t events);
 void on_launcher_tick(void);
 

@@ -1,11 +1,13 @@
 /* A monitor is dead: its containers' processes came to us. They are killed, their exits written down, and the daemon is told. */
 #include "../kernel.h"
 #include "../exit-record.h"
+#include "../kept-record.h"
 #include "../memory.h"
 #include "../processes.h"
 #include "launcher.h"
 
 #include <poll.h>
+#include <string.h>
 #include <sys/wait.h>
 
 enum { RETRY_MS = 5, DYING_MS = 5000, KILLED_EXIT_CODE = 128 + SIGKILL };
@@ -41,10 +43,45 @@ static void record_exits(struct pod *pod)
 	close(directory_fd);
 }
 
+/* Of nested directories the innermost ones are the pod's own, with all in them; those above may be shared. */
+static int remove_cgroups(const struct path_list *dirs)
+{
+	for (const char *path = path_list_next(dirs, NULL); path != NULL; path = path_list_next(dirs, path)) {
+		size_t length = strlen(path);
+		bool innermost = true;
+		for (const char *other = path_list_next(dirs, NULL); other != NULL; other = path_list_next(dirs, other))
+			innermost = innermost && !(strncmp(other, path, length) == 0 && other[length] == '/');
+		struct path_list one = {(char *)(uintptr_t)path, (uint32_t)length + 1};
+		int error = innermost ? cgroup_remove(&one, true) : 0;
+		if (error != 0)
+			return error;
+	}
+	return cgroup_remove(dirs, false);
+}
+
+int remove_pod_cgroups(struct pod *pod, const struct path_list *more)
+{
+	struct path_list made = {NULL, 0};
+	int directory_fd = open_pod_directory(pod->id);
+	if (directory_fd >= 0) {
+		read_pod_cgroups(directory_fd, &made);
+		close(directory_fd);
+	}
+	int error = remove_cgroups(&made);
+	path_list_free(&made);
+	int more_error = remove_cgroups(more);
+	return error != 0 ? error : more_error;
+}
+
 static void tell_lost(struct pod *pod)
 {
+	const struct path_list none = {NULL, 0};
 	record_exits(pod);
 	pod->state = POD_LOST;
+	for (struct kept *kept = pod->kept; kept != NULL; kept = kept->next)
+		cgroup_remove(&kept->joins, true);
+	/* What stays now goes with FORGET_POD. */
+	remove_pod_cgroups(pod, &none);
 	while (pod->kept != NULL)
 		drop_kept(pod, span_of(pod->kept->container_id));
 	struct writer *writer = write_message(MESSAGE_EVENT_MONITOR_LOST, 0, HEADER_FLAG_EVENT);

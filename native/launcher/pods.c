@@ -50,7 +50,6 @@ void free_pod(struct pod *pod)
 		drop_kept(pod, span_of(pod->kept->container_id));
 	if (pod->pidfd >= 0)
 		close(pod->pidfd);
-	path_list_free(&pod->cgroup_dirs);
 	free(pod);
 }
 

@@ -5,16 +5,7 @@
 #include "../processes.h"
 #include "launcher.h"
 
-#include <string.h>
 #include <sys/socket.h>
-
-static void remember_cgroup_dirs(struct pod *pod, struct span body)
-{
-	struct span cgroup = get_span_or_empty(body, TAG_CGROUP);
-	struct span directory;
-	while (next_with_tag(&cgroup, TAG_CGROUP_DIR, &directory))
-		path_list_add(&pod->cgroup_dirs, directory);
-}
 
 static int clone_monitor(struct pod *pod, struct message *message, struct failure *failure)
 {
@@ -63,7 +54,6 @@ static void on_create_monitor(struct connection *connection, struct message *mes
 	}
 	pod->state = POD_STARTING;
 	pod->asker = asker;
-	remember_cgroup_dirs(pod, message->body);
 	if (clone_monitor(pod, message, &failure) == 0)
 		return;
 	reply_failure(asker, &failure);
@@ -85,22 +75,6 @@ static void on_list_monitors(struct connection *connection, struct message *mess
 	send_reply(asker, writer);
 }
 
-/* Of nested directories the innermost ones are the pod's own, with all in them; those above may be shared. */
-static int remove_cgroups(const struct path_list *dirs)
-{
-	for (const char *path = path_list_next(dirs, NULL); path != NULL; path = path_list_next(dirs, path)) {
-		size_t length = strlen(path);
-		bool innermost = true;
-		for (const char *other = path_list_next(dirs, NULL); other != NULL; other = path_list_next(dirs, other))
-			innermost = innermost && !(strncmp(other, path, length) == 0 && other[length] == '/');
-		struct path_list one = {(char *)(uintptr_t)path, (uint32_t)length + 1};
-		int error = innermost ? cgroup_remove(&one, true) : 0;
-		if (error != 0)
-			return error;
-	}
-	return cgroup_remove(dirs, false);
-}
-
 static void on_forget_pod(struct connection *connection, struct message *message)
 {
 	struct asker asker = asker_of(connection, message);
@@ -117,9 +91,13 @@ static void on_forget_pod(struct connection *connection, struct message *message
 		return;
 	}
 	pod->state = POD_LOST;
-	if (pod->cgroup_dirs.length == 0)
-		remember_cgroup_dirs(pod, message->body);
-	int error = remove_cgroups(&pod->cgroup_dirs);
+	struct path_list dirs = {NULL, 0};
+	struct span cgroup = get_span_or_empty(message->body, TAG_CGROUP);
+	struct span directory;
+	while (next_with_tag(&cgroup, TAG_CGROUP_DIR, &directory))
+		path_list_add(&dirs, directory);
+	int error = remove_pod_cgroups(pod, &dirs);
+	path_list_free(&dirs);
 	if (error != 0) {
 		reply_error(asker, error, "cgroup rmdir");
 		return;

@@ -1,5 +1,6 @@
 /* What a pod has before its containers: namespaces, lo, hostname, sysctls, /dev/shm, cgroups, an init of its own. */
 #include "../kernel.h"
+#include "../kept-record.h"
 #include "../pod-directory.h"
 #include "monitor.h"
 
@@ -130,6 +131,7 @@ int set_up_pod(struct span body, struct failure *failure)
 		return -1;
 	if (get_span(body, TAG_CGROUP, &cgroup) && cgroup_apply(cgroup, &monitor.made, failure) != 0)
 		return -1;
+	write_pod_cgroups(monitor.directory_fd, &monitor.made);
 	return namespaces & POD_NAMESPACE_PID ? start_pod_init(failure) : 0;
 }
 
