@@ -37,6 +37,14 @@ export interface RawSeccompProfile {
 	}[];
 }
 
+/** One layer (native/unpack). One step at a time; after a failure only abort(). A failure with errno 0 has its kind as path: corrupt, limit, aborted. */
+export interface RawUnpacker {
+	open(targetDir: string, compression: string, maxBytes: number, maxInodes: number, callback: Callback<void>): void;
+	write(chunk: Uint8Array, callback: Callback<void>): void;
+	finish(callback: Callback<{diffId: string; uncompressedBytes: number; diskBytes: number; inodes: number}>): void;
+	abort(): void;
+}
+
 /** build/native/berth.node as it is. Nobody outside native/ calls it. Descriptors are plain numbers; whoever gets one closes it. */
 export interface Addon {
 	readonly Channel: new (fd: number, onMessage: (message: Buffer, fds: number[]) => void, onClose: (errno: number) => void) => RawChannel;
@@ -51,6 +59,7 @@ export interface Addon {
 		onExit: (exitCode: number) => void,
 	) => object;
 	spawnProgram(path: string, args: readonly string[], env: readonly string[], stdin: Uint8Array, callback: Callback<SpawnedProgram>): void;
+	readonly Unpacker: new () => RawUnpacker;
 	connect(path: string, timeoutMs: number, callback: Callback<number>): void;
 	notify(path: string, state: string, callback: Callback<void>): void;
 	openDirectory(path: string, callback: Callback<number>): void;

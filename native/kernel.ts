@@ -1,8 +1,8 @@
 import type {Clock} from '../base/clock.js';
-import {UnimplementedError} from '../base/errors.js';
 import {addon, callAddon} from './addon.js';
 import type {Kernel, SeccompProfile} from './native.js';
 import {runProgram} from './program.js';
+import {openUnpacker} from './unpack.js';
 
 /** The Kernel of native.ts over the addon. */
 export function openKernel(clock: Clock): Kernel {
@@ -12,7 +12,7 @@ export function openKernel(clock: Clock): Kernel {
 		runProgram: async (request, signal) => await runProgram(clock, request, signal),
 		removeTree: async path => await callAddon(done => addon.removeTree(path, done)),
 		readFiles: async paths => await callAddon(done => addon.readFiles(paths, done)),
-		openUnpacker: async () => await Promise.reject(new UnimplementedError('layers cannot be unpacked by this build')),
+		openUnpacker,
 		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),
 		syncFilesystem: async path => await callAddon(done => addon.syncFilesystem(path, done)),
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),

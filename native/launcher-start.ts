@@ -3,7 +3,7 @@ import {mkdir} from 'node:fs/promises';
 import path from 'node:path';
 import {backoff} from '../base/backoff.js';
 import type {Clock} from '../base/clock.js';
-import {FailedError, TimedOutError} from '../base/errors.js';
+import {FailedError, TimedOutError, UnavailableError} from '../base/errors.js';
 import {Connection, type ConnectionEvents} from './connection.js';
 import {isNobodyThere} from './monitor-client.js';
 import type {LauncherOptions} from './native.js';
@@ -40,7 +40,8 @@ async function connectIfThere(options: LauncherOptions, events: ConnectionEvents
 	try {
 		return await Connection.open('launcher', launcherSocketPath(options), events);
 	} catch (error) {
-		if (isNobodyThere(error)) return null;
+		// Connected to one that was just ending: the same as none.
+		if (isNobodyThere(error) || error instanceof UnavailableError) return null;
 		throw error;
 	}
 }
