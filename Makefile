@@ -55,4 +55,4 @@ clean: ## remove what was built; tools and image files in .cache stay
 # The rules of native/*.mk; `native-binaries` is what `make native` runs once the machine is set up.
 include native/*.mk
 .PHONY: native-binaries
-native-binaries: build/native/berth.node native-objects
+native-binaries: build/native/berth.node build/native/berth-launcher
