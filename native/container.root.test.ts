@@ -260,6 +260,16 @@ podTest("the host's PID namespace: the end of the main process ends what it left
 	t.deepEqual(seen.lines, ['1']);
 });
 
+podTest('an exec has the oom_score_adj of its container, or its own', async (t, {rig, monitor}) => {
+	const spec = withProcess({oomScoreAdj: 321})(await rig.launchSpec('pod', 'sleep 1000'));
+	await monitor.createContainer(spec);
+	await monitor.startContainer(spec.containerId);
+	const inherited = await monitor.execSync(rig.execRequest(spec, 'cat /proc/1/oom_score_adj /proc/self/oom_score_adj'), execLimits, null);
+	t.is(utf8(inherited.stdout), '321\n321\n');
+	const own = await monitor.execSync(rig.execRequest(spec, 'cat /proc/self/oom_score_adj', {oomScoreAdj: 777}), execLimits, null);
+	t.is(utf8(own.stdout), '777\n');
+});
+
 podTest('an exec that daemonizes is killed whole', async (t, {rig, monitor}) => {
 	const spec = await rig.launchSpec('pod', 'sleep 1000');
 	await monitor.createContainer(spec);

@@ -106,3 +106,22 @@ void set_oom_score_adj(int wished)
 		(void)!write(fd, "0", 1);
 	close(fd);
 }
+
+void take_oom_score_adj(pid_t pid)
+{
+	char path[64];
+	char value[16];
+	struct text text = text_over(path, sizeof path);
+	text_add(&text, "/proc/");
+	text_add_u64(&text, (uint64_t)pid);
+	text_add(&text, "/oom_score_adj");
+	int from_fd = open(path, O_RDONLY | O_CLOEXEC);
+	int to_fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t length = from_fd < 0 ? -1 : read(from_fd, value, sizeof value);
+	if (to_fd >= 0 && length > 0)
+		(void)!write(to_fd, value, (size_t)length);
+	if (from_fd >= 0)
+		close(from_fd);
+	if (to_fd >= 0)
+		close(to_fd);
+}

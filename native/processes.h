@@ -16,6 +16,8 @@ void drain_child_signals(int fd);
 void kill_tree(pid_t root);
 /* 0-255 as a shell sees it: 128 + n after signal n. */
 uint32_t to_exit_code(int wait_status);
+/* As another process has it; what cannot be read or set stays. */
+void take_oom_score_adj(pid_t pid);
 /* Wished value, or the lowest that is allowed (EACCES or EPERM without CAP_SYS_RESOURCE). */
 void set_oom_score_adj(int wished);
 

@@ -99,11 +99,85 @@ static void test_mutations(void)
 	check(refused > ROUNDS / 2, "most mutations are refused");
 }
 
+static uint32_t put_group(uint8_t *at, uint16_t tag, const uint8_t *content, uint32_t length)
+{
+	return put_tlv(at, tag, 0, content, length);
+}
+
+/* A CREATE_CONTAINER with groups in groups, as a daemon sends it. */
+static uint32_t build_launch(uint8_t *body)
+{
+	uint8_t inner[256];
+	uint8_t outer[512];
+	uint32_t one = 1;
+	uint64_t many = 0x401;
+	uint32_t length = put_tlv(body, TAG_CONTAINER_ID, 0, "abc", 3);
+	uint32_t n = put_tlv(inner, TAG_PATH, 0, "/sys/fs/cgroup/x/pids.max", 25);
+	n += put_tlv(inner + n, TAG_VALUE, 0, "100", 3);
+	uint32_t m = put_tlv(outer, TAG_CGROUP_DIR, 0, "/sys/fs/cgroup/x", 16);
+	m += put_group(outer + m, TAG_CGROUP_WRITE, inner, n);
+	length += put_group(body + length, TAG_CGROUP, outer, m);
+	n = put_tlv(inner, TAG_LOWER_DIR, 0, "/l", 2);
+	n += put_tlv(inner + n, TAG_UPPER_DIR, 0, "/u", 2);
+	n += put_tlv(inner + n, TAG_WORK_DIR, 0, "/w", 2);
+	length += put_group(body + length, TAG_ROOTFS, inner, n);
+	n = put_tlv(inner, TAG_MOUNT_KIND, 0, &one, 4);
+	n += put_tlv(inner + n, TAG_TARGET, 0, "/proc", 5);
+	length += put_group(body + length, TAG_MOUNT, inner, n);
+	n = put_tlv(inner, TAG_BOUNDING, 0, &many, 8);
+	m = put_tlv(outer, TAG_ARG, 0, "sh", 2);
+	m += put_tlv(outer + m, TAG_CWD, 0, "/", 1);
+	m += put_group(outer + m, TAG_CAPABILITIES, inner, n);
+	return length + put_group(body + length, TAG_PROCESS, outer, m);
+}
+
+/* What passed the check is read in full by the getters, as init and monitor do, to the last byte of every value. */
+static unsigned long read_all(struct span body, unsigned depth)
+{
+	struct tlv tlv;
+	unsigned long sum = 0;
+	for (struct span rest = body; next_tlv(&rest, &tlv) == 1;) {
+		for (uint32_t i = 0; i < tlv.value.length; i++)
+			sum += tlv.value.bytes[i];
+		sum += get_u32(body, tlv.tag, 0) + (unsigned long)get_u64(body, tlv.tag, 0) + get_span_or_empty(body, tlv.tag).length;
+		if (depth < MAX_GROUP_DEPTH)
+			sum += read_all(tlv.value, depth + 1);
+	}
+	return sum;
+}
+
+static void test_launches(void)
+{
+	enum { ROUNDS = 300000 };
+	uint8_t whole[2048];
+	uint32_t length = build_launch(whole);
+	uint16_t tag;
+	unsigned taken = 0;
+	unsigned long sum = 0;
+	check(checked(whole, length, MESSAGE_CREATE_CONTAINER, &tag) == 0, "a launch as a daemon sends it is taken");
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint32_t cut = round % 3 == 0 ? (uint32_t)rand() % length : length;
+		uint8_t *exact = malloc(cut + 1);
+		memcpy(exact, whole, cut);
+		for (unsigned i = 0; cut > 0 && i < round % 4; i++)
+			exact[(unsigned)rand() % cut] ^= (uint8_t)(1u << rand() % 8);
+		uint8_t *last = realloc(exact, cut == 0 ? 1 : cut);
+		bool right = checked(last, cut, MESSAGE_CREATE_CONTAINER, &tag) == 0;
+		taken += right;
+		if (right)
+			sum += read_all((struct span){last, cut}, 0);
+		free(last);
+	}
+	printf("%u mutated launches tried, %u taken and read (%lu)\n", (unsigned)ROUNDS, taken, sum);
+	check(taken > ROUNDS / 20 && taken < ROUNDS, "some mutations are harmless");
+}
+
 int main(void)
 {
 	test_schema();
 	test_text();
 	test_mutations();
+	test_launches();
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }

@@ -205,6 +205,9 @@ _Noreturn void run_container_init(const struct init_job *job)
 _Noreturn void run_exec_init(const struct init_job *job)
 {
 	struct init *init = begin(job);
+	/* Not the monitor's, which the OOM killer is to spare. */
+	if (!has_tag(init->process, TAG_OOM_SCORE_ADJ))
+		take_oom_score_adj(job->target_pid);
 	if (join_cgroups(init, job->body) != 0)
 		give_up(init);
 	if (setns(job->target_pidfd, CLONE_NEWNS | CLONE_NEWCGROUP_) != 0) {

@@ -39,8 +39,9 @@ struct init_job {
 	int stdio[3];
 	/* Path of the pod's /dev/shm in the monitor's mount namespace; null: the host's /dev/shm. */
 	const char *shm_path;
-	/* For an exec: pidfd of the container's init; -1 for a container. */
+	/* For an exec: pidfd and pid of the container's init; -1 for a container. */
 	int target_pidfd;
+	pid_t target_pid;
 };
 
 /* CREATE_CONTAINER: set up, report READY, wait for one byte on the control socket (EOF: exit), exec. */

@@ -53,7 +53,7 @@ static int fd_of(struct message *message, uint16_t tag)
 	return get_span(message->body, tag, &value) ? message->fds[to_u32(value)] : -1;
 }
 
-_Noreturn static void run_child(struct message *message, int control_fd, int target_pidfd)
+_Noreturn static void run_child(struct message *message, int control_fd, int target_pidfd, pid_t target_pid)
 {
 	struct init_job job = {
 		.body = message->body,
@@ -61,6 +61,7 @@ _Noreturn static void run_child(struct message *message, int control_fd, int tar
 		.stdio = {fd_of(message, TAG_STDIN_FD), fd_of(message, TAG_STDOUT_FD), fd_of(message, TAG_STDERR_FD)},
 		.target_pidfd = target_pidfd,
 	};
+	job.target_pid = target_pid;
 	int keep[] = {control_fd, target_pidfd, job.stdio[0], job.stdio[1], job.stdio[2]};
 	close_other_fds(keep, sizeof keep / sizeof keep[0]);
 	run_exec_init(&job);
@@ -134,7 +135,7 @@ static int start_exec(struct exec *exec, const struct container *container, stru
 	}
 	exec->pid = clone_into(PID_NAMESPACE_TARGET, container->pidfd, &pidfd, failure);
 	if (exec->pid == 0)
-		run_child(message, pair[1], container->pidfd);
+		run_child(message, pair[1], container->pidfd, container->pid);
 	close(pair[1]);
 	if (pidfd >= 0)
 		close(pidfd);
