@@ -1,0 +1,111 @@
+import {CancelledError, CorruptError, throwIfCancelled} from '../base/errors.js';
+import type {ImageConfig, ImageOptions} from './image.js';
+import type {LayerStore} from './layer/layer-store.js';
+import {assertDigest, choosePlatform, type Descriptor, digestOf, type Manifest, toImageConfig, toIndex, toManifest} from './manifest.js';
+import type {ImageSource} from './source.js';
+
+const MAX_INDEX_DEPTH = 4;
+const MAX_CONFIG_BYTES = 8 << 20;
+
+/** All of an image, its layers unpacked; not yet recorded. */
+export interface FetchedImage {
+	/** Digest of the config. */
+	readonly id: string;
+	/** Of the manifest or index that the reference named. */
+	readonly digest: string;
+	readonly config: ImageConfig;
+	readonly configJson: string;
+	readonly sizeBytes: number;
+	readonly layers: readonly {readonly digest: string; readonly diffId: string}[];
+}
+
+export interface FetchParts {
+	readonly options: ImageOptions;
+	readonly layers: LayerStore;
+	/** Runs at most maxConcurrentDownloads at once, over all pulls. */
+	readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/**
+ * Fetches the image that `tagOrDigest` names at the source: index → this machine's manifest → config → layers, several at once.
+ * `retained` is called with the layers before the first is fetched, so that no collection takes one away meanwhile.
+ *
+ * @throws {CorruptError} a digest, size or form is wrong. {InvalidArgumentError} no such platform, unknown media types. Whatever the source throws.
+ */
+export async function fetchImage(parts: FetchParts, source: ImageSource, tagOrDigest: string, retained: (diffIds: readonly string[]) => void, signal: AbortSignal): Promise<FetchedImage> {
+	const {manifest, digest} = await fetchManifest(parts, source, tagOrDigest, signal);
+	const configBytes = await collectBlob(source, manifest.config, signal);
+	const {config, diffIds} = toImageConfig(configBytes);
+	if (diffIds.length !== manifest.layers.length) throw new CorruptError(`image config names ${diffIds.length} layers, the manifest ${manifest.layers.length}`);
+	retained(diffIds);
+	await fetchLayers(parts, source, manifest.layers, diffIds, signal);
+	return {
+		id: manifest.config.digest,
+		digest,
+		config,
+		configJson: Buffer.from(configBytes).toString('utf8'),
+		sizeBytes: manifest.layers.reduce((sum, {size}) => sum + size, manifest.config.size),
+		layers: manifest.layers.map((layer, index) => ({digest: layer.digest, diffId: diffIds[index] ?? ''})),
+	};
+}
+
+async function fetchManifest(parts: FetchParts, source: ImageSource, tagOrDigest: string, signal: AbortSignal): Promise<{readonly manifest: Manifest; readonly digest: string}> {
+	let bytes = await source.manifest(tagOrDigest, signal);
+	if (tagOrDigest.startsWith('sha256:')) assertDigest(bytes, tagOrDigest, 'manifest');
+	const digest = digestOf(bytes);
+	for (let depth = 0; depth < MAX_INDEX_DEPTH; depth++) {
+		const entries = toIndex(bytes);
+		if (entries === null) return {manifest: toManifest(bytes), digest};
+		const chosen = choosePlatform(entries, parts.options.platform);
+		bytes = await source.manifest(chosen.digest, signal);
+		assertDigest(bytes, chosen.digest, 'manifest');
+	}
+	throw new CorruptError(`index leads to indexes more than ${MAX_INDEX_DEPTH} deep`);
+}
+
+async function collectBlob(source: ImageSource, descriptor: Descriptor, signal: AbortSignal): Promise<Uint8Array> {
+	if (descriptor.size > MAX_CONFIG_BYTES) throw new CorruptError(`image config of ${descriptor.size} bytes is longer than ${MAX_CONFIG_BYTES}`);
+	const chunks: Uint8Array[] = [];
+	for await (const chunk of source.blob(descriptor, signal)) chunks.push(chunk);
+	const bytes = Buffer.concat(chunks);
+	assertDigest(bytes, descriptor.digest, 'image config');
+	return bytes;
+}
+
+/** All of them, also when one fails: none may still be unpacking when the caller cleans up. */
+async function fetchLayers(parts: FetchParts, source: ImageSource, descriptors: readonly Descriptor[], diffIds: readonly string[], signal: AbortSignal): Promise<void> {
+	const failed = new AbortController();
+	const either = AbortSignal.any([signal, failed.signal]);
+	let first: unknown = null;
+	await Promise.all(
+		descriptors.map(async (descriptor, index) => {
+			try {
+				await parts.limit(async () => {
+					throwIfCancelled(either, 'pull');
+					return await parts.layers.ensure(source, descriptor, diffIds[index] ?? '', either);
+				});
+			} catch (error) {
+				first ??= error;
+				failed.abort(new CancelledError('another layer failed'));
+			}
+		}),
+	);
+	if (first !== null) throw first;
+}
+
+/** At most `count` of the works at once. */
+export function toLimit(count: number): FetchParts['limit'] {
+	let running = 0;
+	const waiting: (() => void)[] = [];
+	return async work => {
+		if (running >= count) await new Promise<void>(resolve => waiting.push(resolve));
+		else running++;
+		try {
+			return await work();
+		} finally {
+			const next = waiting.shift();
+			if (next === undefined) running--;
+			else next();
+		}
+	};
+}
