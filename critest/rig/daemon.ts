@@ -44,6 +44,8 @@ export async function startDaemon(registry: Registry, {network = '', networkConf
 	const places = newPlaces();
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
 	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network}));
+	// crictl refuses to start without one; the endpoints are given as flags.
+	await writeFile(join(places.baseDir, 'crictl.yaml'), 'timeout: 60\n');
 	for (const [name, config] of Object.entries(networkConfigs)) await writeFile(join(places.confDir, name), JSON.stringify(config));
 	const daemon = new RigDaemon(places);
 	try {
