@@ -127,7 +127,8 @@ class Store implements ImageStore {
 		const tags = references.flatMap(reference => (reference.tag === null ? [] : [`${toName(reference)}:${reference.tag}`]));
 		const digests = references.map(reference => `${toName(reference)}@${fetched.digest}`);
 		for (const other of [...this.#images.values()]) {
-			if (other.id !== fetched.id && other.repoTags.some(tag => tags.includes(tag))) await this.#put({...other, repoTags: other.repoTags.filter(tag => !tags.includes(tag))});
+			if (other.id !== fetched.id && other.repoTags.some(tag => tags.includes(tag)))
+				await this.#put({...other, repoTags: other.repoTags.filter(tag => !tags.includes(tag))});
 		}
 		const repoTags = sorted([...(before?.repoTags ?? []), ...tags]);
 		const record: ImageRecord = {
@@ -194,7 +195,10 @@ class Store implements ImageStore {
 	async prepareSnapshot(key: string, imageId: string): Promise<Snapshot> {
 		const image = this.#images.get(imageId);
 		if (image === undefined) throw new NotFoundError('image', imageId);
-		return await this.#parts.snapshots.prepare(key, image.layers.map(({diffId}) => diffId));
+		return await this.#parts.snapshots.prepare(
+			key,
+			image.layers.map(({diffId}) => diffId),
+		);
 	}
 
 	async removeSnapshot(key: string): Promise<void> {

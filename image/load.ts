@@ -18,7 +18,12 @@ export interface LoadableImage {
 const GZIP_MAGIC = 0x1f8b;
 
 /** Unpacks a tar (plain or gzip) of an image into `targetDir`. @throws {CorruptError} {InvalidArgumentError} */
-export async function unpackArchive(kernel: Kernel, path: string, targetDir: string, limits: {readonly maxBytes: number; readonly maxInodes: number}): Promise<void> {
+export async function unpackArchive(
+	kernel: Kernel,
+	path: string,
+	targetDir: string,
+	limits: {readonly maxBytes: number; readonly maxInodes: number},
+): Promise<void> {
 	const head = Buffer.alloc(2);
 	const file = await open(path, 'r');
 	await file.read(head, 0, 2, 0).finally(() => file.close());
@@ -41,7 +46,9 @@ export async function findImages(dir: string): Promise<readonly LoadableImage[]>
 }
 
 async function fromLayout(root: string): Promise<readonly LoadableImage[]> {
-	const index = JSON.parse(Buffer.from(await readInside(root, 'index.json')).toString('utf8')) as {readonly manifests?: readonly (Descriptor & {readonly annotations?: Readonly<Record<string, string>>})[]};
+	const index = JSON.parse(Buffer.from(await readInside(root, 'index.json')).toString('utf8')) as {
+		readonly manifests?: readonly (Descriptor & {readonly annotations?: Readonly<Record<string, string>>})[];
+	};
 	if (!Array.isArray(index.manifests)) throw new CorruptError('index.json has no manifests');
 	const source: ImageSource = {
 		manifest: async digest => await readInside(root, blobPath(digest)),
@@ -76,7 +83,13 @@ async function fromDockerArchive(root: string): Promise<readonly LoadableImage[]
 			files.set(digest, path);
 			layers.push({mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: await sizeInside(root, path)});
 		}
-		const manifest = Buffer.from(JSON.stringify({schemaVersion: 2, config: {mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestOf(config), size: config.length}, layers}));
+		const manifest = Buffer.from(
+			JSON.stringify({
+				schemaVersion: 2,
+				config: {mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestOf(config), size: config.length},
+				layers,
+			}),
+		);
 		const source: ImageSource = {
 			manifest: async () => manifest,
 			blob: descriptor => streamInside(root, files.get(descriptor.digest) ?? blobPath(descriptor.digest)),

@@ -62,7 +62,8 @@ export function toManifest(bytes: Uint8Array): Manifest {
 
 /** @throws {InvalidArgumentError} a layer that registries do not hold, or of a kind unknown. */
 export function toCompression(mediaType: string): Compression {
-	if (mediaType.includes('nondistributable') || mediaType.includes('foreign')) throw new InvalidArgumentError(`layer of media type ${mediaType} is foreign: it is not in the registry and cannot be pulled`);
+	if (mediaType.includes('nondistributable') || mediaType.includes('foreign'))
+		throw new InvalidArgumentError(`layer of media type ${mediaType} is foreign: it is not in the registry and cannot be pulled`);
 	if (/tar\+gzip$|tar\.gzip$/.test(mediaType)) return 'gzip';
 	if (/tar\+zstd$|tar\.zstd$/.test(mediaType)) return 'zstd';
 	if (/\.tar$|layer\.v1\.tar$/.test(mediaType)) return 'none';

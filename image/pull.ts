@@ -32,7 +32,13 @@ export interface FetchParts {
  *
  * @throws {CorruptError} a digest, size or form is wrong. {InvalidArgumentError} no such platform, unknown media types. Whatever the source throws.
  */
-export async function fetchImage(parts: FetchParts, source: ImageSource, tagOrDigest: string, retained: (diffIds: readonly string[]) => void, signal: AbortSignal): Promise<FetchedImage> {
+export async function fetchImage(
+	parts: FetchParts,
+	source: ImageSource,
+	tagOrDigest: string,
+	retained: (diffIds: readonly string[]) => void,
+	signal: AbortSignal,
+): Promise<FetchedImage> {
 	const {manifest, digest} = await fetchManifest(parts, source, tagOrDigest, signal);
 	const configBytes = await collectBlob(source, manifest.config, signal);
 	const {config, diffIds} = toImageConfig(configBytes);
@@ -49,7 +55,12 @@ export async function fetchImage(parts: FetchParts, source: ImageSource, tagOrDi
 	};
 }
 
-async function fetchManifest(parts: FetchParts, source: ImageSource, tagOrDigest: string, signal: AbortSignal): Promise<{readonly manifest: Manifest; readonly digest: string}> {
+async function fetchManifest(
+	parts: FetchParts,
+	source: ImageSource,
+	tagOrDigest: string,
+	signal: AbortSignal,
+): Promise<{readonly manifest: Manifest; readonly digest: string}> {
 	let bytes = await source.manifest(tagOrDigest, signal);
 	if (tagOrDigest.startsWith('sha256:')) assertDigest(bytes, tagOrDigest, 'manifest');
 	const digest = digestOf(bytes);
@@ -73,7 +84,13 @@ async function collectBlob(source: ImageSource, descriptor: Descriptor, signal: 
 }
 
 /** All of them, also when one fails: none may still be unpacking when the caller cleans up. */
-async function fetchLayers(parts: FetchParts, source: ImageSource, descriptors: readonly Descriptor[], diffIds: readonly string[], signal: AbortSignal): Promise<void> {
+async function fetchLayers(
+	parts: FetchParts,
+	source: ImageSource,
+	descriptors: readonly Descriptor[],
+	diffIds: readonly string[],
+	signal: AbortSignal,
+): Promise<void> {
 	const failed = new AbortController();
 	const either = AbortSignal.any([signal, failed.signal]);
 	let first: unknown = null;

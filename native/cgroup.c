@@ -222,9 +222,11 @@ void cgroup_kill(const struct path_list *joins)
 	enum { ROUNDS = 16 };
 	const char *freezer = NULL;
 	const char *listed = NULL;
-	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path)) {
+	/* First of all: on a hybrid machine what is frozen by v1 would not die of v2's kill. */
+	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path))
 		if (write_file_in(path, "cgroup.kill", "1", 1) == 0)
 			return;
+	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path)) {
 		if (write_file_in(path, "freezer.state", "FROZEN", 6) == 0)
 			freezer = path;
 		if (listed == NULL)

@@ -98,7 +98,10 @@ export class LayerStore {
 
 	/** Fetches and unpacks the layer unless it is there; joins a fetch of the same one in flight. */
 	async ensure(source: ImageSource, descriptor: Descriptor, diffId: string, signal: AbortSignal): Promise<LayerRecord> {
-		return this.#layers.get(diffId) ?? (await this.#fetches.run(diffId, signal, async joined => this.#layers.get(diffId) ?? (await this.#fetch(source, descriptor, diffId, joined))));
+		return (
+			this.#layers.get(diffId) ??
+			(await this.#fetches.run(diffId, signal, async joined => this.#layers.get(diffId) ?? (await this.#fetch(source, descriptor, diffId, joined))))
+		);
 	}
 
 	async #fetch(source: ImageSource, descriptor: Descriptor, diffId: string, signal: AbortSignal): Promise<LayerRecord> {

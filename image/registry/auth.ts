@@ -13,7 +13,9 @@ export interface Challenge {
 export function parseChallenge(header: string): Challenge | null {
 	const [, scheme = '', rest = ''] = /^\s*(basic|bearer)\s*(.*)$/i.exec(header) ?? [];
 	if (scheme === '') return null;
-	const parameters = new Map([...rest.matchAll(/(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))/g)].map(([, key = '', quoted, plain]) => [key.toLowerCase(), quoted ?? plain ?? '']));
+	const parameters = new Map(
+		[...rest.matchAll(/(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))/g)].map(([, key = '', quoted, plain]) => [key.toLowerCase(), quoted ?? plain ?? '']),
+	);
 	return {
 		scheme: scheme.toLowerCase() === 'basic' ? 'basic' : 'bearer',
 		realm: parameters.get('realm') ?? '',
@@ -33,7 +35,8 @@ export function toBasic(auth: RegistryAuth | null): string | null {
 /** Where to ask for a token (distribution-spec, token authentication). @throws {PermissionDeniedError} a realm that is no http URL. */
 export function tokenUrl(challenge: Challenge, repository: string): URL {
 	const url = URL.parse(challenge.realm);
-	if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) throw new PermissionDeniedError(`registry asks for a token from ${JSON.stringify(challenge.realm)}, which is no http URL`);
+	if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+		throw new PermissionDeniedError(`registry asks for a token from ${JSON.stringify(challenge.realm)}, which is no http URL`);
 	if (challenge.service !== '') url.searchParams.set('service', challenge.service);
 	url.searchParams.set('scope', challenge.scope === '' ? `repository:${repository}:pull` : challenge.scope);
 	return url;

@@ -43,7 +43,8 @@ export class RegistrySource implements ImageSource {
 	}
 
 	static async open(reference: Reference, auth: RegistryAuth | null, options: ImageOptions): Promise<RegistrySource> {
-		const registry = options.registries[reference.registry] ?? options.registries['_default'] ?? {mirrors: [], plainHttp: false, insecureSkipVerify: false, caFile: null};
+		const registry = options.registries[reference.registry] ??
+			options.registries['_default'] ?? {mirrors: [], plainHttp: false, insecureSkipVerify: false, caFile: null};
 		const ca = registry.caFile === null ? null : await readFile(registry.caFile, 'utf8');
 		return new RegistrySource(reference, auth, options, registry, ca);
 	}
@@ -126,7 +127,8 @@ export class RegistrySource implements ImageSource {
 			if (![301, 302, 303, 307, 308].includes(response.statusCode)) return response;
 			await response.body.dump();
 			const next = URL.parse(String(response.headers['location'] ?? ''), url.href);
-			if (next === null || (next.protocol !== 'https:' && next.protocol !== 'http:')) throw new PermissionDeniedError(`registry redirects to ${JSON.stringify(String(response.headers['location']))}, which is no http URL`);
+			if (next === null || (next.protocol !== 'https:' && next.protocol !== 'http:'))
+				throw new PermissionDeniedError(`registry redirects to ${JSON.stringify(String(response.headers['location']))}, which is no http URL`);
 			if (url.protocol === 'https:' && next.protocol === 'http:') throw new PermissionDeniedError(`registry redirects from https to plain http (${next.host})`);
 			// Credentials are for the host that asked for them.
 			if (next.host !== url.host) sent = Object.fromEntries(Object.entries(sent).filter(([name]) => name !== 'authorization'));
@@ -149,9 +151,16 @@ export class RegistrySource implements ImageSource {
 		const response =
 			identity === ''
 				? await this.#follow(url, withAuthorization({}, basic ?? undefined), signal)
-				: await request(url.origin + url.pathname, {method: 'POST', signal, dispatcher: this.#agent, headers: {'content-type': 'application/x-www-form-urlencoded'}, body: refreshForm(url, identity)});
+				: await request(url.origin + url.pathname, {
+						method: 'POST',
+						signal,
+						dispatcher: this.#agent,
+						headers: {'content-type': 'application/x-www-form-urlencoded'},
+						body: refreshForm(url, identity),
+					});
 		const body = Buffer.from(await collect(response.body, MAX_TOKEN_BYTES, 'token')).toString('utf8');
-		if (response.statusCode !== 200) throw new PermissionDeniedError(`token server ${url.host} answers ${response.statusCode} for ${this.#reference.repository}`);
+		if (response.statusCode !== 200)
+			throw new PermissionDeniedError(`token server ${url.host} answers ${response.statusCode} for ${this.#reference.repository}`);
 		return `Bearer ${toToken(body)}`;
 	}
 
