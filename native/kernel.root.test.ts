@@ -203,3 +203,19 @@ print(errno(os.mkdir, '/no/x'), errno(os.rmdir, '/no/x'), errno(os.lseek, 77, 0,
 	]);
 	t.is(stdout.trim(), '95 1 5 9 6 6 9');
 });
+
+test('lockFile: one holder at a time, over any number of opens', async t => {
+	const dir = await makeDir(t);
+	const lock = await kernel.lockFile(`${dir}/lock`);
+	t.not(lock, null);
+	t.is(await kernel.lockFile(`${dir}/lock`), null);
+	lock?.release();
+	lock?.release();
+	const again = await kernel.lockFile(`${dir}/lock`);
+	t.not(again, null);
+	again?.release();
+	t.is((await stat(`${dir}/lock`)).mode & 0o777, 0o600);
+	await symlink(`${dir}/elsewhere`, `${dir}/link`);
+	const error = await t.throwsAsync(kernel.lockFile(`${dir}/link`), {instanceOf: SyscallError});
+	t.is(error.errno, 40);
+});

@@ -1,6 +1,6 @@
 import type {Clock} from '../base/clock.js';
 import {addon, callAddon} from './addon.js';
-import type {Kernel, SeccompProfile} from './native.js';
+import type {FileLock, Kernel, SeccompProfile} from './native.js';
 import {runProgram} from './program.js';
 import {openUnpacker} from './unpack.js';
 
@@ -16,7 +16,19 @@ export function openKernel(clock: Clock): Kernel {
 		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),
 		syncFilesystem: async path => await callAddon(done => addon.syncFilesystem(path, done)),
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),
+		lockFile: async path => toLock(await callAddon(done => addon.lockFile(path, done))),
 		notifySystemd: async (socketPath, state) => await callAddon(done => addon.notify(socketPath, state, done)),
+	};
+}
+
+function toLock(fd: number): FileLock | null {
+	if (fd === -1) return null;
+	let held = true;
+	return {
+		release: () => {
+			if (held) addon.closeFds([fd]);
+			held = false;
+		},
 	};
 }
 

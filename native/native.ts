@@ -303,8 +303,15 @@ export interface Kernel {
 	syncFilesystem(path: string): Promise<void>;
 	/** Bytes and inodes below `path` (walks; not for hot paths), hard links counted once. */
 	treeUsage(path: string): Promise<{readonly bytes: number; readonly inodes: number}>;
+	/** flock(2), exclusive: makes `path` (0600) when missing, follows no link there. null: another open file holds it. The kernel releases it with its holder. */
+	lockFile(path: string): Promise<FileLock | null>;
 	/** Sends a datagram to $NOTIFY_SOCKET's path; '@' in front means abstract. */
 	notifySystemd(socketPath: string, state: string): Promise<void>;
+}
+
+export interface FileLock {
+	/** Idempotent. The file stays: a lock on a removed file would keep nobody out. */
+	release(): void;
 }
 
 export interface ProgramRequest {

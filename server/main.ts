@@ -57,11 +57,11 @@ export async function serve(config: Config, log: Logger, notifySocket: string | 
 async function openDaemon(config: Config, log: Logger, closing: Rollback): Promise<Daemon> {
 	const bootId = await readBootId();
 	for (const directory of [config.run_dir, config.netns_dir]) await mkdir(directory, {recursive: true, mode: 0o755});
-	for (const directory of new Set([config.root_dir, config.run_dir])) {
-		const lock = await takeDaemonLock(directory, bootId);
-		closing.add(`unlock ${directory}`, () => lock.release());
-	}
 	const native = openNative();
+	for (const directory of new Set([config.root_dir, config.run_dir])) {
+		const lock = await takeDaemonLock(native.kernel, directory);
+		closing.add(`unlock ${directory}`, async () => lock.release());
+	}
 	const images = await openImageStore(toImageOptions(config, process.arch), native.kernel, log.child({room: 'image'}));
 	closing.add('close the image store', () => images.close());
 	const cni = await openCni(toCniOptions(config), native.kernel, log.child({room: 'cni'}));

@@ -1,9 +1,10 @@
-// File descriptors that JavaScript hands on: connections, pipes, files in memory, directories.
+// File descriptors that JavaScript hands on: connections, pipes, files in memory, directories, locks.
 #include "addon.h"
 #include "work.h"
 
 #include <cstring>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -167,6 +168,21 @@ NAN_METHOD(CloseFds) {
 	}
 }
 
+// lockFile(path, callback(failure, fd)): -1 when another holds the lock
+NAN_METHOD(LockFile) {
+	Arguments arguments(info);
+	std::string path = arguments.String();
+	v8::Local<v8::Function> callback = arguments.Function();
+	if (!arguments.ok()) return;
+	Submit<Fd>(callback, [=] {
+		Fd file(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+		if (!file.valid()) Fail("open", path);
+		if (flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+		if (errno != EWOULDBLOCK) Fail("lock", path);
+		return Fd();
+	}, FdToJs);
+}
+
 }  // namespace
 
 void InitDescriptors(v8::Local<v8::Object> exports) {
@@ -178,6 +194,7 @@ void InitDescriptors(v8::Local<v8::Object> exports) {
 	Nan::SetMethod(exports, "memoryFile", MemoryFile);
 	Nan::SetMethod(exports, "readMemoryFile", ReadMemoryFile);
 	Nan::SetMethod(exports, "closeFds", CloseFds);
+	Nan::SetMethod(exports, "lockFile", LockFile);
 }
 
 }  // namespace berth
