@@ -1,14 +1,13 @@
-import {execFile} from 'node:child_process';
-import {mkdir, mkdtemp, readdir, readFile, rm, rmdir} from 'node:fs/promises';
+import {copyFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {promisify} from 'node:util';
 import {systemClock} from '../base/clock.js';
 import type {CgroupPlan, ExecRequest, ExitRecord, Launcher, LauncherOptions, LaunchSpec, MonitorRequest, ProcessSpec} from './native.js';
 import {openNative} from './open-native.js';
 
-const run = promisify(execFile);
+/** What setup.sh built for the test images: the machine need not have a busybox. */
+const IMAGE_FILES_DIR = fileURLToPath(new URL('../../.cache/image-files', import.meta.url));
 const noCgroup: CgroupPlan = {dirs: [], writes: [], join: []};
 
 /** For root tests: a launcher of its own in a directory of its own, a busybox rootfs, and the facts that came up. */
@@ -28,10 +27,10 @@ export class LaunchRig {
 	static async open(): Promise<LaunchRig> {
 		const rig = new LaunchRig(await mkdtemp(path.join(tmpdir(), 'berth-launch-')));
 		for (const dir of ['run', 'root/lower/bin', 'root/lower/etc', 'root/lower/tmp', 'logs']) await mkdir(path.join(rig.dir, dir), {recursive: true});
-		await run('cp', ['/bin/busybox', `${rig.dir}/root/lower/bin/busybox`]);
-		await run('busybox', ['--install', '-s', `${rig.dir}/root/lower/bin`]);
-		// --install makes links to the host's busybox: they must point inside.
-		await run('sh', ['-c', 'for f in *; do [ -L "$f" ] && ln -sfn busybox "$f"; done; true'], {cwd: `${rig.dir}/root/lower/bin`});
+		const bin = `${rig.dir}/root/lower/bin`;
+		await copyFile(path.join(IMAGE_FILES_DIR, 'busybox'), `${bin}/busybox`);
+		const applets = (await readFile(path.join(IMAGE_FILES_DIR, 'busybox.applets'), 'utf8')).split('\n').map(applet => path.basename(applet));
+		for (const applet of new Set(applets)) if (applet !== '' && applet !== 'busybox') await symlink('busybox', `${bin}/${applet}`);
 		return rig;
 	}
 
