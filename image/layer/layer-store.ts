@@ -123,10 +123,13 @@ export class LayerStore {
 				if (received !== descriptor.size) throw new CorruptError(`layer ${descriptor.digest} has ${received} bytes, must have ${descriptor.size}`);
 				if (digest !== descriptor.digest) throw new CorruptError(`layer has digest ${digest}, must be ${descriptor.digest}`);
 				const sums = await unpacker.finish();
-				if (sums.diffId !== diffId) throw new CorruptError(`layer ${descriptor.digest} unpacks to ${sums.diffId}, the image config says ${diffId}`);
+				if (sums.diffId !== diffId) throw new CorruptError(`layer ${descriptor.digest} unpacks to diffID ${sums.diffId}, the image config says ${diffId}`);
 				return await this.#keep(temporary, {diffId, diskBytes: sums.diskBytes, inodes: sums.inodes});
 			} catch (error) {
 				await unpacker.abort();
+				// What the unpacker finds wrong does not say of which layer.
+				if (error instanceof CorruptError && !error.message.includes(descriptor.digest))
+					throw new CorruptError(`layer ${descriptor.digest}: ${error.message}`, {}, {cause: error});
 				throw error;
 			}
 		} catch (error) {

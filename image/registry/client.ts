@@ -78,7 +78,7 @@ export class RegistrySource implements ImageSource {
 			} catch (error) {
 				if (signal.aborted) throw new CancelledError('pull cancelled', {}, {cause: error});
 				if (error instanceof RuntimeError && !(error instanceof UnavailableError)) throw error;
-				if (attempt >= MAX_ATTEMPTS) throw error instanceof UnavailableError ? error : unavailable(this.#reference, error);
+				if (attempt >= MAX_ATTEMPTS) throw unavailable(this.#reference, error, `blob ${descriptor.digest} of `);
 			}
 			if (attempt >= MAX_ATTEMPTS) throw new CorruptError(`blob ${descriptor.digest} ends after ${received} of ${descriptor.size} bytes`);
 			if (received > before) attempt = 0;
@@ -90,15 +90,18 @@ export class RegistrySource implements ImageSource {
 	async #get(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
 		setMaxListeners(0, signal);
 		let failure: unknown = null;
+		let refusal: RuntimeError | null = null;
 		for (const endpoint of this.#endpoints) {
 			try {
 				return await this.#getFrom(endpoint, path, headers, signal);
 			} catch (error) {
 				if (signal.aborted) throw new CancelledError('pull cancelled', {}, {cause: error});
-				// What the registry itself says counts for more than a mirror that lacks the image.
 				failure = error;
+				if (error instanceof RuntimeError && !(error instanceof UnavailableError)) refusal = error;
 			}
 		}
+		// A mirror's word counts where the registry itself cannot be asked; else the registry's, which is the last.
+		if (refusal !== null && !(failure instanceof RuntimeError)) throw refusal;
 		throw failure instanceof RuntimeError ? failure : unavailable(this.#reference, failure);
 	}
 
@@ -134,7 +137,7 @@ export class RegistrySource implements ImageSource {
 			if (next.host !== url.host) sent = Object.fromEntries(Object.entries(sent).filter(([name]) => name !== 'authorization'));
 			url = next;
 		}
-		throw new UnavailableError(`RegistryUnavailable: ${start.host} redirects more than ${MAX_REDIRECTS} times`);
+		throw new UnavailableError(`${start.host} redirects more than ${MAX_REDIRECTS} times`);
 	}
 
 	async #authorize(header: string, signal: AbortSignal): Promise<string> {
@@ -168,7 +171,7 @@ export class RegistrySource implements ImageSource {
 		const what = toText(this.#reference);
 		if (status === 404) return new NotFoundError('image', what);
 		if (status === 401 || status === 403) return new PermissionDeniedError(`${url.host} denies access to ${what} (${status})`);
-		return new UnavailableError(`RegistryUnavailable: ${url.host} answers ${status} for ${what}`, {status});
+		return new UnavailableError(`${url.host} answers ${status} for ${what}`, {status});
 	}
 }
 
@@ -210,7 +213,8 @@ async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number, what: 
 	return Buffer.concat(chunks);
 }
 
-function unavailable(reference: Reference, cause: unknown): UnavailableError {
-	const code = (cause as NodeJS.ErrnoException | null)?.code ?? (cause instanceof Error ? cause.message : String(cause));
-	return new UnavailableError(`RegistryUnavailable: ${reference.registry} cannot be reached: ${code}`, {}, {cause});
+function unavailable(reference: Reference, cause: unknown, what = ''): UnavailableError {
+	const code =
+		cause instanceof RuntimeError ? cause.message : ((cause as NodeJS.ErrnoException | null)?.code ?? (cause instanceof Error ? cause.message : String(cause)));
+	return new UnavailableError(`${what}${toText(reference)} cannot be fetched: ${code}`, {}, {cause});
 }

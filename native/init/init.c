@@ -146,12 +146,20 @@ static int enter_cwd(struct init *init, bool last)
 	return 0;
 }
 
+/* Raw: the C library keeps some real-time signals to itself, and what the daemon's starter ignored would stay ignored. */
+static void default_action(int signo)
+{
+	/* struct kernel_sigaction on all architectures has at most these: handler SIG_DFL, no flags, empty mask. */
+	static const uint64_t action[4];
+	syscall(SYS_rt_sigaction, signo, action, NULL, sizeof(uint64_t));
+}
+
 static void reset_signals(void)
 {
 	enum { KERNEL_SIGNALS = 64 };
 	sigset_t none;
 	for (int i = 1; i <= KERNEL_SIGNALS; i++)
-		signal(i, SIG_DFL);
+		default_action(i);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
