@@ -75,7 +75,7 @@ class Store implements ImageStore {
 		// Another's credentials must not give the image to who lacks them.
 		const who = createHash('sha256').update(JSON.stringify(auth)).digest('hex');
 		return await this.#pulls.run(`${toText(reference)} ${who}`, signal ?? undefined, async joined => {
-			const source = await RegistrySource.open(reference, auth, this.#parts.options);
+			const source = await RegistrySource.open(reference, auth, this.#parts);
 			try {
 				return await this.#add(source, reference.digest ?? reference.tag ?? 'latest', [reference], joined);
 			} finally {

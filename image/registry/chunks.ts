@@ -1,0 +1,131 @@
+import {CorruptError} from '../../base/errors.js';
+import type {BlobFetch, OpenedBlob, Range} from './blob.js';
+import type {Slots} from './slots.js';
+
+export const CHUNK_BYTES = 4 << 20;
+/** Besides the chunk that is being consumed. */
+const MAX_AHEAD = 2;
+
+export interface BlobShape {
+	/** In bytes. */
+	readonly size: number;
+	/** Places for chunks in memory. */
+	readonly readAhead: Slots;
+}
+
+/**
+ * A blob's bytes in order. A large one comes in chunks of 4 MiB by Range, up to three at once: the first straight through, the others
+ * into memory, as far as `readAhead` has places. A server that does not do ranges is read as one stream.
+ *
+ * @throws as BlobFetch.read
+ */
+export async function* readBlob(fetch: BlobFetch, shape: BlobShape, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+	const {size} = shape;
+	const first = size < 2 * CHUNK_BYTES ? null : await openFirst(fetch, signal);
+	if (first?.isPart === true) yield* new ChunkedBlob(fetch, shape, signal).read(first);
+	else yield* fetch.read({start: 0, end: size}, signal, first);
+}
+
+/** null: the server answers something else than that part, for which the whole blob may still be right. */
+async function openFirst(fetch: BlobFetch, signal: AbortSignal): Promise<OpenedBlob | null> {
+	try {
+		return await fetch.open({start: 0, end: CHUNK_BYTES}, signal);
+	} catch (error) {
+		if (error instanceof CorruptError) return null;
+		throw error;
+	}
+}
+
+/** Hands out the chunks of a blob, in order, and reads ahead. */
+class ChunkedBlob {
+	readonly #fetch: BlobFetch;
+	readonly #size: number;
+	readonly #readAhead: Slots;
+	readonly #ended = new AbortController();
+	readonly #signal: AbortSignal;
+	readonly #ahead: ChunkAhead[] = [];
+	/** Where the next chunk to be asked for begins. */
+	#next = CHUNK_BYTES;
+
+	constructor(fetch: BlobFetch, {size, readAhead}: BlobShape, signal: AbortSignal) {
+		this.#fetch = fetch;
+		this.#size = size;
+		this.#readAhead = readAhead;
+		this.#signal = AbortSignal.any([signal, this.#ended.signal]);
+	}
+
+	async *read(first: OpenedBlob): AsyncGenerator<Uint8Array> {
+		try {
+			yield* this.#whileAhead(this.#fetch.read({start: 0, end: CHUNK_BYTES}, this.#signal, first));
+			for (;;) {
+				const chunk = this.#ahead.shift();
+				if (chunk === undefined && !this.#hasMore()) return;
+				if (chunk === undefined) yield* this.#whileAhead(this.#ask());
+				else yield* this.#consume(chunk);
+			}
+		} finally {
+			this.#ended.abort();
+			for (const _ of this.#ahead) this.#readAhead.giveBack();
+		}
+	}
+
+	async *#consume(chunk: ChunkAhead): AsyncGenerator<Uint8Array> {
+		try {
+			yield* this.#whileAhead(chunk.read());
+		} finally {
+			this.#readAhead.giveBack();
+		}
+	}
+
+	/** Starts what is read ahead once a piece is there: a server that fails is not asked three times. */
+	async *#whileAhead(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+		for await (const piece of pieces) {
+			while (this.#ahead.length < MAX_AHEAD && this.#hasMore() && this.#readAhead.tryTake()) this.#ahead.push(new ChunkAhead(this.#ask()));
+			yield piece;
+		}
+	}
+
+	#hasMore(): boolean {
+		return this.#next < this.#size;
+	}
+
+	#ask(): AsyncIterable<Uint8Array> {
+		const range: Range = {start: this.#next, end: Math.min(this.#next + CHUNK_BYTES, this.#size)};
+		this.#next = range.end;
+		return this.#fetch.read(range, this.#signal);
+	}
+}
+
+/** A chunk on its way into memory; what is there can be read before the rest has come. */
+class ChunkAhead {
+	readonly #pieces: Uint8Array[] = [];
+	#outcome: {readonly error: unknown} | 'whole' | null = null;
+	#wake: () => void = () => {};
+
+	constructor(source: AsyncIterable<Uint8Array>) {
+		void this.#fill(source);
+	}
+
+	async *read(): AsyncGenerator<Uint8Array> {
+		for (;;) {
+			const piece = this.#pieces.shift();
+			if (piece !== undefined) yield piece;
+			else if (this.#outcome === 'whole') return;
+			else if (this.#outcome !== null) throw this.#outcome.error;
+			else await new Promise<void>(resolve => (this.#wake = resolve));
+		}
+	}
+
+	async #fill(source: AsyncIterable<Uint8Array>): Promise<void> {
+		try {
+			for await (const piece of source) {
+				this.#pieces.push(piece);
+				this.#wake();
+			}
+			this.#outcome = 'whole';
+		} catch (error) {
+			this.#outcome = {error};
+		}
+		this.#wake();
+	}
+}
