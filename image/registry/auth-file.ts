@@ -58,6 +58,7 @@ export async function readAuthFile(path: string): Promise<AuthFile | null> {
 		// Not the parser's message, nor the error as cause: it quotes the file.
 		throw new InvalidArgumentError(`${path}: is not JSON`, {file: path});
 	}
+	if (Array.isArray(value)) throw new InvalidArgumentError(`${path}: must be an object`, {file: path});
 	const result = v.safeParse(rule, value);
 	if (!result.success) {
 		const [issue] = result.issues;

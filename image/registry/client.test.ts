@@ -77,9 +77,9 @@ test("a mirror's 404 counts where the registry itself cannot be reached", async 
 
 test('a registry that is overloaded is asked again, after the time that it asks for', async t => {
 	const own = await openServer(t, (_, response, index) => {
-		if (index === 0) return void response.writeHead(429, {'retry-after': '1'}).end();
-		if (index === 1) return void response.writeHead(503).end();
-		response.end(MANIFEST);
+		if (index === 0) response.writeHead(429, {'retry-after': '1'}).end();
+		else if (index === 1) response.writeHead(503).end();
+		else response.end(MANIFEST);
 	});
 	const source = await RegistrySource.open(parseReference(`${own.host}/a:1`), null, toParts({registries: plain(own.host)}));
 	t.deepEqual(Buffer.from(await source.manifest('1', never)), MANIFEST);

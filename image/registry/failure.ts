@@ -1,3 +1,4 @@
+import {errors} from 'undici';
 import {CorruptError, NotFoundError, PermissionDeniedError, RuntimeError, UnavailableError} from '../../base/errors.js';
 
 export type FailureKind = 'missing' | 'denied' | 'unavailable' | 'corrupt' | 'misconfigured';
@@ -39,7 +40,8 @@ export function toFailure(error: unknown): EndpointFailure {
 	if (error instanceof StallError) return new EndpointFailure('unavailable', error.message, {isTransient: true, cause: error});
 	if (error instanceof RuntimeError) return new EndpointFailure('misconfigured', error.message, {cause: error});
 	const {code = '', message}: NodeJS.ErrnoException = error instanceof Error ? error : new Error(String(error));
-	if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return new EndpointFailure('corrupt', `answers no valid HTTP (${code})`, {cause: error});
+	if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError)
+		return new EndpointFailure('corrupt', `answers no valid HTTP (${message})`, {cause: error});
 	const isLasting = LASTING_CODES.includes(code) || CERTIFICATE_CODES.test(code);
 	return new EndpointFailure('unavailable', code === '' ? message : `${code} (${message})`, {isTransient: !isLasting, isReached: false, cause: error});
 }

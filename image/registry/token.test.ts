@@ -15,8 +15,8 @@ const BASIC = `Basic ${Buffer.from('user:sec:ret').toString('base64')}`;
 /** A registry that wants what `accepts` says, and asks for it with `challenge`. */
 function guarded(challenge: () => string, accepts: (authorization: string) => boolean): Answer {
 	return (request, response) => {
-		if (accepts(request.headers.authorization ?? '')) return void response.end(MANIFEST);
-		json(response, 401, {errors: [{code: 'UNAUTHORIZED'}]}, {'www-authenticate': challenge()});
+		if (accepts(request.headers.authorization ?? '')) response.end(MANIFEST);
+		else json(response, 401, {errors: [{code: 'UNAUTHORIZED'}]}, {'www-authenticate': challenge()});
 	};
 }
 
