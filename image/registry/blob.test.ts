@@ -5,7 +5,7 @@ import {CorruptError, NotFoundError, UnavailableError} from '../../base/errors.j
 import {parseReference} from '../reference.js';
 import {CHUNK_BYTES} from './chunks.js';
 import {RegistrySource} from './client.js';
-import {type Answer, closedHost, collectAll, type FakeServer, openServer, plain, sendRange, toDescriptor, toParts} from './fake-server.js';
+import {type Answer, collectAll, DEAD_HOST, type FakeServer, openServer, plain, sendRange, toDescriptor, toParts} from './fake-server.js';
 
 const SMALL = randomBytes(300_000);
 const LARGE = randomBytes(5 * CHUNK_BYTES + 12_345);
@@ -199,7 +199,7 @@ test('where the registry redirects to is remembered for the chunks, until it ref
 });
 
 test('a dead mirror is asked once, not for each blob', async t => {
-	const dead = await closedHost();
+	const dead = DEAD_HOST;
 	const own = await openServer(t, (request, response) => sendRange(request, response, SMALL));
 	const source = await openSource(own, [`http://${dead}`]);
 	for (let count = 0; count < 3; count++) await collectAll(source.blob(toDescriptor(SMALL), never));

@@ -4,7 +4,7 @@ import test from 'ava';
 import {CancelledError, CorruptError, InvalidArgumentError, NotFoundError, PermissionDeniedError, UnavailableError} from '../../base/errors.js';
 import {parseReference} from '../reference.js';
 import {RegistrySource} from './client.js';
-import {closedHost, collectAll, json, openServer, plain, sha256, temporaryDirectory, toDescriptor, toParts} from './fake-server.js';
+import {collectAll, DEAD_HOST, json, openServer, plain, sha256, temporaryDirectory, toDescriptor, toParts} from './fake-server.js';
 
 const MANIFEST = Buffer.from('{"schemaVersion":2}');
 const never = new AbortController().signal;
@@ -24,10 +24,13 @@ test('a mirror that is down, says 404, or sends garbage is passed over', async t
 	const garbage = await openServer(t, (_, response) => response.end('<html>Sign in to Wi-Fi</html>'));
 	const missing = await openServer(t, (_, response) => json(response, 404, {errors: [{code: 'MANIFEST_UNKNOWN'}]}));
 	const own = await openServer(t, (_, response) => response.end(MANIFEST));
-	const mirrors = [`http://${await closedHost()}`, missing.url, garbage.url];
-	const source = await RegistrySource.open(parseReference(`${own.host}/a:1`), null, toParts({registries: plain(own.host, mirrors)}));
+	const mirrors = [`http://${DEAD_HOST}`, missing.url, garbage.url];
+	const heard: unknown[] = [];
+	const log = {debug: (entry: unknown) => void heard.push('debug', entry), warn: (entry: unknown) => void heard.push('warn', entry)};
+	const source = await RegistrySource.open(parseReference(`${own.host}/a:1`), null, {...toParts({registries: plain(own.host, mirrors)}), log});
 	t.deepEqual(Buffer.from(await source.manifest('1', never)), MANIFEST);
 	t.is(own.seen[0]?.url, '/v2/a/manifests/1');
+	t.like(heard, ['warn', {host: DEAD_HOST}, 'debug', {host: missing.host, reason: 'answers 404 MANIFEST_UNKNOWN'}, 'warn', {host: garbage.host}]);
 });
 
 test('a mirror that has other bytes for a digest is passed over', async t => {
@@ -58,7 +61,7 @@ test('a digest that the registry says beside other bytes is not believed', async
 });
 
 test('what the registry says of an image counts, with each host in the message', async t => {
-	const dead = `http://${await closedHost()}`;
+	const dead = `http://${DEAD_HOST}`;
 	const own = await openServer(t, ({url}, response) => json(response, url.includes('denied') ? 403 : 404, {errors: [{code: 'NO_SUCH_THING'}]}));
 	const open = (name: string) => RegistrySource.open(parseReference(`${own.host}/${name}:1`), null, toParts({registries: plain(own.host, [dead])}));
 	const missing = await t.throwsAsync((await open('missing')).manifest('1', never), {instanceOf: NotFoundError});
@@ -69,7 +72,7 @@ test('what the registry says of an image counts, with each host in the message',
 
 test("a mirror's 404 counts where the registry itself cannot be reached", async t => {
 	const mirror = await openServer(t, (_, response) => json(response, 404, {}));
-	const dead = await closedHost();
+	const dead = DEAD_HOST;
 	const source = await RegistrySource.open(parseReference(`${dead}/a:1`), null, toParts({registries: plain(dead, [mirror.url])}));
 	await t.throwsAsync(source.manifest('1', never), {instanceOf: NotFoundError});
 	t.is(mirror.seen.length, 1, 'neither is asked again');

@@ -20,8 +20,8 @@ export class RegistrySource implements ImageSource {
 	}
 
 	/** Asks nobody yet. @throws {InvalidArgumentError} the registry's configuration is wrong: names file and key. */
-	static async open(reference: Reference, auth: RegistryAuth | null, {options, kernel}: RegistryParts): Promise<RegistrySource> {
-		return new RegistrySource(reference, await Repository.open(reference, auth, {options, kernel, actions: 'pull'}));
+	static async open(reference: Reference, auth: RegistryAuth | null, parts: RegistryParts): Promise<RegistrySource> {
+		return new RegistrySource(reference, await Repository.open(reference, auth, {...parts, actions: 'pull'}));
 	}
 
 	/** What is still under way ends as cancelled. */

@@ -49,16 +49,18 @@ export function toFailure(error: unknown): EndpointFailure {
 /** One host's failure, for a message that lists all. */
 export interface HostFailure {
 	readonly host: string;
+	readonly isMirror: boolean;
 	readonly failure: EndpointFailure;
 }
 
 /**
- * The error that a caller gets after all endpoints failed, in the order in which they were asked. The last that could be reached has the
- * word (the registry itself, mostly); a server that cannot be reached says nothing of the image.
+ * The error that a caller gets after all endpoints failed, in the order in which they were asked. The registry itself has the word, where
+ * it cannot be reached the last mirror that could.
  */
 export function toError(what: string, failures: readonly HostFailure[]): RuntimeError {
 	const tried = failures.map(({host, failure}) => `${host}: ${failure.message}`).join('; ');
-	const word = failures.findLast(({failure}) => failure.isReached) ?? failures.at(-1);
+	const reached = failures.filter(({failure}) => failure.isReached);
+	const word = reached.findLast(({isMirror}) => !isMirror) ?? reached.at(-1) ?? failures.at(-1);
 	const cause = word?.failure;
 	const text = `${what}: ${tried}`;
 	switch (cause?.kind) {

@@ -71,13 +71,8 @@ async function readAll(request: IncomingMessage): Promise<string> {
 	return Buffer.concat(pieces).toString('latin1');
 }
 
-/** A port of loopback on which nobody listens. */
-export async function closedHost(): Promise<string> {
-	let ended: () => Promise<void> = async () => {};
-	const {host} = await openServer({teardown: work => void (ended = work)}, () => {});
-	await ended();
-	return host;
-}
+/** Nobody listens on the port of tcpmux. */
+export const DEAD_HOST = '127.0.0.1:1';
 
 export async function temporaryDirectory(t: Teardown): Promise<string> {
 	const path = await mkdtemp(join(tmpdir(), 'berth-registry-'));

@@ -6,7 +6,7 @@ import type {AddressInfo} from 'node:net';
 import {join} from 'node:path';
 import test from 'ava';
 import {systemClock} from '../../base/clock.js';
-import {CancelledError, CorruptError, InvalidArgumentError, PermissionDeniedError, UnavailableError} from '../../base/errors.js';
+import {CancelledError, CorruptError, InvalidArgumentError, NotFoundError, PermissionDeniedError, UnavailableError} from '../../base/errors.js';
 import type {RegistryAuth} from '../image.js';
 import {parseReference} from '../reference.js';
 import type {ImageTarget} from '../source.js';
@@ -241,6 +241,13 @@ test('only a host with the capability to take images is pushed to', async t => {
 	await target.putManifest('1', 'x', Buffer.from('{}'), never);
 	t.deepEqual([mirror.seen.length, stored.size], [0, 1]);
 	await write(`server = "${own.url}"\ncapabilities = ["pull"]\n`);
-	const none = await openRegistryTarget(parseReference(`${own.host}/a:1`), null, toParts({registryConfigDir}));
-	await t.throwsAsync(none.putManifest('1', 'x', Buffer.from('{}'), never), {instanceOf: InvalidArgumentError, message: /capability "push"/});
+	const none = openRegistryTarget(parseReference(`${own.host}/a:1`), null, toParts({registryConfigDir}));
+	await t.throwsAsync(none, {instanceOf: InvalidArgumentError, message: `${own.host}: none of its configured hosts has the capability "push"`});
+	// A host that fails is not replaced by the next one: an image must not be pushed by halves.
+	const failing = await openServer(t, (_, response) => response.writeHead(404).end());
+	await write(`server = "${own.url}"\n[host."${failing.url}"]\n`);
+	const before = own.seen.length;
+	const half = await openRegistryTarget(parseReference(`${own.host}/a:1`), null, toParts({registryConfigDir}));
+	await t.throwsAsync(half.putManifest('1', 'x', Buffer.from('{}'), never), {instanceOf: NotFoundError});
+	t.is(own.seen.length, before);
 });

@@ -17,9 +17,9 @@ const MAX_RETRY_MS = 5_000;
 /** A registry may move a large blob to its storage before it answers. */
 const COMMIT_TIMEOUT_MS = 300_000;
 
-/** A repository to push to: the first host of its registry that may take images. @throws {InvalidArgumentError} the registry's configuration is wrong. */
-export async function openRegistryTarget(reference: Reference, auth: RegistryAuth | null, {options, kernel}: RegistryParts): Promise<ImageTarget> {
-	return new RegistryTarget(reference, await Repository.open(reference, auth, {options, kernel, actions: 'pull,push'}));
+/** A repository to push to: the first host of its registry that may take images, and no other. @throws {InvalidArgumentError} the configuration is wrong, or has none. */
+export async function openRegistryTarget(reference: Reference, auth: RegistryAuth | null, parts: RegistryParts): Promise<ImageTarget> {
+	return new RegistryTarget(reference, await Repository.open(reference, auth, {...parts, actions: 'pull,push'}));
 }
 
 /** The push half of the distribution-spec. */
@@ -62,7 +62,7 @@ class RegistryTarget implements ImageTarget {
 				// Of the source: it is no better the next time.
 				if (error instanceof RuntimeError) throw error;
 				const failure = toFailure(error);
-				if (attempt >= MAX_ATTEMPTS || !failure.isTransient) throw toError(what, [{host: client.host, failure}]);
+				if (attempt >= MAX_ATTEMPTS || !failure.isTransient) throw toError(what, [{host: client.host, isMirror: false, failure}]);
 				await this.#repository.transport.clock.sleep(Math.max(delays.next().value, failure.retryAfterMs ?? 0), either);
 			}
 		}

@@ -1,11 +1,12 @@
 import {setMaxListeners} from 'node:events';
 import {backoff} from '../../base/backoff.js';
 import {CancelledError, InvalidArgumentError} from '../../base/errors.js';
+import {type Logger, silentLog} from '../../base/log.js';
 import type {Kernel} from '../../native/native.js';
 import type {ImageOptions, RegistryAuth} from '../image.js';
 import type {Reference} from '../reference.js';
 import {findCredential} from './credentials.js';
-import {type Capability, toRegistryHost} from './endpoint.js';
+import {type Capability, type Endpoint, toRegistryHost} from './endpoint.js';
 import {EndpointClient} from './endpoint-client.js';
 import {type EndpointFailure, toError, toFailure} from './failure.js';
 import {findEndpoints} from './find-endpoints.js';
@@ -21,6 +22,11 @@ export interface RegistryParts {
 	readonly options: ImageOptions;
 	/** Runs credential helpers. */
 	readonly kernel: Pick<Kernel, 'runProgram'>;
+	/** Hears of endpoints that failed while another one served. */
+	readonly log?: Pick<Logger, 'debug' | 'warn'>;
+}
+interface RepositoryParts extends RegistryParts {
+	readonly actions: 'pull' | 'pull,push';
 }
 export interface Ask<T> {
 	/** For errors: "quay.io/team/app:1". */
@@ -39,34 +45,33 @@ export class Repository {
 	/** Could not be reached: asked after the others from then on. */
 	readonly #unreached = new Set<EndpointClient>();
 	readonly #closed = new AbortController();
+	readonly #log: Pick<Logger, 'debug' | 'warn'>;
 
-	private constructor(transport: Transport, registry: string, clients: readonly EndpointClient[]) {
-		this.transport = transport;
+	private constructor(registry: string, clients: readonly EndpointClient[], {options, log = silentLog}: RegistryParts) {
+		this.transport = sharedTransport(options);
 		this.#registry = registry;
 		this.#clients = clients;
+		this.#log = log;
 		setMaxListeners(0, this.#closed.signal);
 	}
 
 	/** Reads the registry's configuration as it is now. @throws {InvalidArgumentError} it is wrong: names file and key. */
-	static async open(
-		reference: Reference,
-		auth: RegistryAuth | null,
-		{options, kernel, actions}: RegistryParts & {readonly actions: string},
-	): Promise<Repository> {
-		const transport = sharedTransport(options);
-		const endpoints = await findEndpoints(reference, options);
+	static async open(reference: Reference, auth: RegistryAuth | null, parts: RepositoryParts): Promise<Repository> {
+		const {options, kernel, actions} = parts;
+		const all = await findEndpoints(reference, options);
+		const endpoints = actions === 'pull' ? all : toOneHost(reference, all);
 		const clients = endpoints.map(endpoint => {
 			const isRegistry = toRegistryHost(endpoint.base.host) === toRegistryHost(reference.registry);
 			return new EndpointClient({
 				endpoint,
-				transport,
+				transport: sharedTransport(options),
 				repository: reference.repository,
 				namespace: isRegistry ? null : reference.registry,
 				scope: `repository:${reference.repository}:${actions}`,
 				findCredential: async signal => await findCredential({options, kernel}, {endpoint, reference, auth}, signal),
 			});
 		});
-		return new Repository(transport, reference.registry, clients);
+		return new Repository(reference.registry, clients, parts);
 	}
 
 	/**
@@ -84,7 +89,9 @@ export class Repository {
 		for (let round = 1; ; round++) {
 			for (const client of due) {
 				try {
-					return await attempt(client, either);
+					const answer = await attempt(client, either);
+					this.#tell(what, failures);
+					return answer;
 				} catch (error) {
 					if (either.aborted) throw new CancelledError(`${what}: cancelled`, {}, {cause: error});
 					this.#note(client, toFailure(error), failures);
@@ -94,7 +101,7 @@ export class Repository {
 			if (due.length === 0 || round === MAX_ROUNDS) {
 				throw toError(
 					what,
-					[...failures].map(([client, failure]) => ({host: client.host, failure})),
+					[...failures].map(([client, failure]) => ({host: client.host, isMirror: client.endpoint.isMirror, failure})),
 				);
 			}
 			const asked = due.map(client => failures.get(client)?.retryAfterMs ?? 0);
@@ -125,12 +132,30 @@ export class Repository {
 		if (!failure.isReached) this.#unreached.add(client);
 	}
 
+	/** A mirror that lacks an image is as usual; one that fails is for the operator to know. */
+	#tell(what: string, failures: ReadonlyMap<EndpointClient, EndpointFailure>): void {
+		for (const [{host}, {kind, message}] of failures)
+			this.#log[kind === 'missing' ? 'debug' : 'warn']({what, host, reason: message}, 'registry host failed, tried again or passed over');
+	}
+
 	#inOrder(capability: Capability, first: EndpointClient | null): readonly EndpointClient[] {
 		const able = this.#clients.filter(({endpoint}) => endpoint.capabilities.includes(capability));
-		if (able.length === 0) throw new InvalidArgumentError(`${this.#registry}: none of its configured hosts has the capability "${capability}"`);
+		if (able.length === 0) throw withoutCapability(this.#registry, capability);
 		const rank = (client: EndpointClient): number => (client === first ? 0 : this.#unreached.has(client) ? 2 : 1);
 		return able.sort((a, b) => rank(a) - rank(b));
 	}
+}
+
+/** All of an image goes to the first host that may take it: its halves must not lie on two. */
+function toOneHost({registry}: Reference, endpoints: readonly Endpoint[]): readonly Endpoint[] {
+	const able = endpoints.filter(({capabilities}) => capabilities.includes('push'));
+	const [first] = able;
+	if (first === undefined) throw withoutCapability(registry, 'push');
+	return able.filter(({base}) => base.host === first.base.host);
+}
+
+function withoutCapability(registry: string, capability: Capability): InvalidArgumentError {
+	return new InvalidArgumentError(`${registry}: none of its configured hosts has the capability "${capability}"`);
 }
 
 /** A server that cannot be reached is not waited for when another one has given its word. */
