@@ -137,7 +137,8 @@ test('a large blob comes in chunks, in order, at most three at once', async t =>
 		sendRange(request, response, LARGE);
 	});
 	t.true((await collectAll((await openSource(own)).blob(toDescriptor(LARGE), never))).equals(LARGE));
-	t.is(own.seen.length, 6);
+	// On a slow machine the last ones may come in one.
+	t.true(own.seen.length >= 4 && own.seen.length <= 6, `${own.seen.length} requests`);
 	t.true(most >= 2 && most <= 3, `${most} at once`);
 });
 
@@ -154,6 +155,13 @@ test('chunks of several blobs at once stay within the places there are, and all 
 		}
 	}
 	t.true((await collectAll(source.blob(toDescriptor(LARGE), never))).equals(LARGE));
+});
+
+test('a server that takes long for each request is asked for the rest in one', async t => {
+	const own = await openServer(t, (request, response) => void systemClock.sleep(1000).then(() => sendRange(request, response, LARGE)));
+	t.true((await collectAll((await openSource(own)).blob(toDescriptor(LARGE), never))).equals(LARGE));
+	const ranges = own.seen.map(({headers}) => headers.range ?? '');
+	t.deepEqual(ranges.sort(), ['bytes=0-4194303', `bytes=12582912-${LARGE.length - 1}`, 'bytes=4194304-8388607', 'bytes=8388608-12582911']);
 });
 
 test('a large blob of a server without ranges comes as one stream', async t => {
@@ -175,7 +183,7 @@ test('a chunk that breaks off is resumed, the others go on', async t => {
 	const cut = new Set<string>();
 	const own = await openServer(t, (request, response) => {
 		const range = request.headers.range ?? '';
-		if (cut.has(range) || !/^bytes=(?:8388608|12582912)-/.test(range)) return sendRange(request, response, LARGE);
+		if (cut.has(range) || !/^bytes=(?:4194304|8388608)-/.test(range)) return sendRange(request, response, LARGE);
 		cut.add(range);
 		const start = Number(/\d+/.exec(range)?.[0]);
 		response.writeHead(206, {'content-length': CHUNK_BYTES, 'content-range': `bytes ${start}-${start + CHUNK_BYTES - 1}/${LARGE.length}`});

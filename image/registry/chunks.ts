@@ -1,3 +1,4 @@
+import type {Clock} from '../../base/clock.js';
 import {CorruptError} from '../../base/errors.js';
 import type {BlobFetch, OpenedBlob, Range} from './blob.js';
 import type {Slots} from './slots.js';
@@ -5,17 +6,23 @@ import type {Slots} from './slots.js';
 export const CHUNK_BYTES = 4 << 20;
 /** Besides the chunk that is being consumed. */
 const MAX_AHEAD = 2;
+/** Three connections that each wait this much longer for an answer than for the chunk are no faster than one that streams. */
+const COSTLY_RATIO = 2;
+/** A wait below this is never worth a thought. */
+const CHEAP_OPEN_MS = 50;
 
 export interface BlobShape {
 	/** In bytes. */
 	readonly size: number;
 	/** Places for chunks in memory. */
 	readonly readAhead: Slots;
+	readonly clock: Pick<Clock, 'monotonicMs'>;
 }
 
 /**
  * A blob's bytes in order. A large one comes in chunks of 4 MiB by Range, up to three at once: the first straight through, the others
- * into memory, as far as `readAhead` has places. A server that does not do ranges is read as one stream.
+ * into memory, as far as `readAhead` has places. A server that does not do ranges, or takes long for each request (a registry that hashes
+ * a password each time), is read as one stream.
  *
  * @throws as BlobFetch.read
  */
@@ -43,14 +50,20 @@ class ChunkedBlob {
 	readonly #readAhead: Slots;
 	readonly #ended = new AbortController();
 	readonly #signal: AbortSignal;
+	readonly #clock: BlobShape['clock'];
 	readonly #ahead: ChunkAhead[] = [];
 	/** Where the next chunk to be asked for begins. */
 	#next = CHUNK_BYTES;
+	/** Whether requests cost too much, so that what is left comes in one; null until the first chunk read ahead has shown it. */
+	#isCostly: boolean | null = null;
+	/** Chunks that were ever read ahead. */
+	#begun = 0;
 
-	constructor(fetch: BlobFetch, {size, readAhead}: BlobShape, signal: AbortSignal) {
+	constructor(fetch: BlobFetch, {size, readAhead, clock}: BlobShape, signal: AbortSignal) {
 		this.#fetch = fetch;
 		this.#size = size;
 		this.#readAhead = readAhead;
+		this.#clock = clock;
 		this.#signal = AbortSignal.any([signal, this.#ended.signal]);
 	}
 
@@ -60,7 +73,7 @@ class ChunkedBlob {
 			for (;;) {
 				const chunk = this.#ahead.shift();
 				if (chunk === undefined && !this.#hasMore()) return;
-				if (chunk === undefined) yield* this.#whileAhead(this.#ask());
+				if (chunk === undefined) yield* this.#whileAhead(this.#fetch.read(this.#take(), this.#signal));
 				else yield* this.#consume(chunk);
 			}
 		} finally {
@@ -80,20 +93,39 @@ class ChunkedBlob {
 	/** Starts what is read ahead once a piece is there: a server that fails is not asked three times. */
 	async *#whileAhead(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
 		for await (const piece of pieces) {
-			while (this.#ahead.length < MAX_AHEAD && this.#hasMore() && this.#readAhead.tryTake()) this.#ahead.push(new ChunkAhead(this.#ask()));
+			while (this.#mayReadAhead() && this.#readAhead.tryTake()) this.#ahead.push(new ChunkAhead(this.#fetch, this.#toChunkParts(), this.#signal));
 			yield piece;
 		}
+	}
+
+	#toChunkParts(): ChunkParts {
+		this.#begun++;
+		const range = this.#take();
+		return {range, clock: this.#clock, whole: isCostly => (this.#isCostly ??= isCostly)};
+	}
+
+	/** The first two go unseen; the others wait until one of those is there. */
+	#mayReadAhead(): boolean {
+		const isFirst = this.#isCostly === null && this.#begun < MAX_AHEAD;
+		return (isFirst || this.#isCostly === false) && this.#ahead.length < MAX_AHEAD && this.#hasMore();
 	}
 
 	#hasMore(): boolean {
 		return this.#next < this.#size;
 	}
 
-	#ask(): AsyncIterable<Uint8Array> {
-		const range: Range = {start: this.#next, end: Math.min(this.#next + CHUNK_BYTES, this.#size)};
+	#take(): Range {
+		const range = {start: this.#next, end: this.#isCostly === true ? this.#size : Math.min(this.#next + CHUNK_BYTES, this.#size)};
 		this.#next = range.end;
-		return this.#fetch.read(range, this.#signal);
+		return range;
 	}
+}
+
+interface ChunkParts {
+	readonly range: Range;
+	readonly clock: BlobShape['clock'];
+	/** Called when all is there. */
+	readonly whole: (isCostly: boolean) => void;
 }
 
 /** A chunk on its way into memory; what is there can be read before the rest has come. */
@@ -102,8 +134,8 @@ class ChunkAhead {
 	#outcome: {readonly error: unknown} | 'whole' | null = null;
 	#wake: () => void = () => {};
 
-	constructor(source: AsyncIterable<Uint8Array>) {
-		void this.#fill(source);
+	constructor(fetch: BlobFetch, parts: ChunkParts, signal: AbortSignal) {
+		void this.#fill(fetch, parts, signal);
 	}
 
 	async *read(): AsyncGenerator<Uint8Array> {
@@ -116,13 +148,19 @@ class ChunkAhead {
 		}
 	}
 
-	async #fill(source: AsyncIterable<Uint8Array>): Promise<void> {
+	async #fill(fetch: BlobFetch, {range, clock, whole}: ChunkParts, signal: AbortSignal): Promise<void> {
+		const startMs = clock.monotonicMs();
 		try {
-			for await (const piece of source) {
+			const opened = await fetch.open(range, signal);
+			const openedMs = clock.monotonicMs();
+			for await (const piece of fetch.read(range, signal, opened)) {
 				this.#pieces.push(piece);
 				this.#wake();
 			}
 			this.#outcome = 'whole';
+			// Nobody was waited for but the server.
+			const openMs = openedMs - startMs;
+			whole(openMs > CHEAP_OPEN_MS && openMs > COSTLY_RATIO * (clock.monotonicMs() - openedMs));
 		} catch (error) {
 			this.#outcome = {error};
 		}

@@ -45,8 +45,8 @@ export class RegistrySource implements ImageSource {
 
 	/** Resumed where it breaks off; large ones in parallel chunks. */
 	async *blob(descriptor: Descriptor, signal: AbortSignal): AsyncIterable<Uint8Array> {
-		const {readAhead} = this.#repository.transport;
-		yield* readBlob(new BlobFetch(this.#repository, descriptor, toText(this.#reference)), {size: descriptor.size, readAhead}, signal);
+		const {readAhead, clock} = this.#repository.transport;
+		yield* readBlob(new BlobFetch(this.#repository, descriptor, toText(this.#reference)), {size: descriptor.size, readAhead, clock}, signal);
 	}
 }
 
