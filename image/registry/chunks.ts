@@ -11,6 +11,9 @@ const COSTLY_RATIO = 2;
 /** A wait below this is never worth a thought. */
 const CHEAP_OPEN_MS = 50;
 
+/** Where the parts come from. */
+export type BlobParts = Pick<BlobFetch, 'open' | 'read'>;
+
 export interface BlobShape {
 	/** In bytes. */
 	readonly size: number;
@@ -26,7 +29,7 @@ export interface BlobShape {
  *
  * @throws as BlobFetch.read
  */
-export async function* readBlob(fetch: BlobFetch, shape: BlobShape, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* readBlob(fetch: BlobParts, shape: BlobShape, signal: AbortSignal): AsyncGenerator<Uint8Array> {
 	const {size} = shape;
 	const first = size < 2 * CHUNK_BYTES ? null : await openFirst(fetch, signal);
 	if (first?.isPart === true) yield* new ChunkedBlob(fetch, shape, signal).read(first);
@@ -34,7 +37,7 @@ export async function* readBlob(fetch: BlobFetch, shape: BlobShape, signal: Abor
 }
 
 /** null: the server answers something else than that part, for which the whole blob may still be right. */
-async function openFirst(fetch: BlobFetch, signal: AbortSignal): Promise<OpenedBlob | null> {
+async function openFirst(fetch: BlobParts, signal: AbortSignal): Promise<OpenedBlob | null> {
 	try {
 		return await fetch.open({start: 0, end: CHUNK_BYTES}, signal);
 	} catch (error) {
@@ -45,7 +48,7 @@ async function openFirst(fetch: BlobFetch, signal: AbortSignal): Promise<OpenedB
 
 /** Hands out the chunks of a blob, in order, and reads ahead. */
 class ChunkedBlob {
-	readonly #fetch: BlobFetch;
+	readonly #fetch: BlobParts;
 	readonly #size: number;
 	readonly #readAhead: Slots;
 	readonly #ended = new AbortController();
@@ -59,7 +62,7 @@ class ChunkedBlob {
 	/** Chunks that were ever read ahead. */
 	#begun = 0;
 
-	constructor(fetch: BlobFetch, {size, readAhead, clock}: BlobShape, signal: AbortSignal) {
+	constructor(fetch: BlobParts, {size, readAhead, clock}: BlobShape, signal: AbortSignal) {
 		this.#fetch = fetch;
 		this.#size = size;
 		this.#readAhead = readAhead;
@@ -134,7 +137,7 @@ class ChunkAhead {
 	#outcome: {readonly error: unknown} | 'whole' | null = null;
 	#wake: () => void = () => {};
 
-	constructor(fetch: BlobFetch, parts: ChunkParts, signal: AbortSignal) {
+	constructor(fetch: BlobParts, parts: ChunkParts, signal: AbortSignal) {
 		void this.#fill(fetch, parts, signal);
 	}
 
@@ -148,7 +151,7 @@ class ChunkAhead {
 		}
 	}
 
-	async #fill(fetch: BlobFetch, {range, clock, whole}: ChunkParts, signal: AbortSignal): Promise<void> {
+	async #fill(fetch: BlobParts, {range, clock, whole}: ChunkParts, signal: AbortSignal): Promise<void> {
 		const startMs = clock.monotonicMs();
 		try {
 			const opened = await fetch.open(range, signal);

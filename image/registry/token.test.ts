@@ -112,6 +112,28 @@ test('a token that is refused in the middle of a pull is renewed once, for all r
 	t.is(issued, 2);
 });
 
+test('a refusal that comes after the token was renewed does not renew it again', async t => {
+	let issued = 0;
+	let refuseLate: () => void = () => {};
+	const tokens = await openServer(t, (_, response) => json(response, 200, {token: `tok${++issued}`}));
+	const own = await openServer(t, (request, response) => {
+		const refuse = (): void => json(response, 401, {}, {'www-authenticate': `Bearer realm="${tokens.url}/"`});
+		const isOld = request.headers.authorization === 'Bearer tok1';
+		if (request.headers.authorization === undefined) refuse();
+		else if (isOld && request.url.endsWith('/late')) refuseLate = refuse;
+		else if (isOld && request.url.endsWith('/early')) refuse();
+		else response.end(MANIFEST);
+	});
+	const source = await RegistrySource.open(parseReference(`${own.host}/a/b:1`), null, toParts({registries: plain(own.host)}));
+	await source.manifest('1', never);
+	const late = source.manifest('late', never);
+	while (!own.seen.some(({url}) => url.endsWith('/late'))) await systemClock.sleep(5);
+	await source.manifest('early', never);
+	refuseLate();
+	await late;
+	t.is(issued, 2);
+});
+
 test('a token is not used beyond its time', async t => {
 	let issued = 0;
 	const tokens = await openServer(t, (_, response) => json(response, 200, {token: `tok${++issued}`, expires_in: 1}));
