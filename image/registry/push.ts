@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import {backoff} from '../../base/backoff.js';
-import {CancelledError, CorruptError, RuntimeError} from '../../base/errors.js';
+import {CancelledError, CorruptError} from '../../base/errors.js';
 import type {RegistryAuth} from '../image.js';
 import {type Descriptor, digestOf} from '../manifest.js';
 import {type Reference, toName} from '../reference.js';
@@ -59,8 +59,6 @@ class RegistryTarget implements ImageTarget {
 				return;
 			} catch (error) {
 				if (either.aborted) throw new CancelledError(`${what}: cancelled`, {}, {cause: error});
-				// Of the source: it is no better the next time.
-				if (error instanceof RuntimeError) throw error;
 				const failure = toFailure(error);
 				if (attempt >= MAX_ATTEMPTS || !failure.isTransient) throw toError(what, [{host: client.host, isMirror: false, failure}]);
 				await this.#repository.transport.clock.sleep(Math.max(delays.next().value, failure.retryAfterMs ?? 0), either);
