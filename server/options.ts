@@ -30,6 +30,7 @@ export function toImageOptions(config: Config, architecture: string): ImageOptio
 		maxLayerInodes: image.max_layer_inodes,
 		stallTimeoutMs: image.stall_timeout_ms,
 		pinnedImages: image.pinned,
+		keepBlobs: image.keep_blobs,
 		platform: toPlatform(architecture),
 	};
 }

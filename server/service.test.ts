@@ -27,7 +27,7 @@ async function serveFake(
 	images: Partial<ImageStore> = {},
 ): Promise<{readonly ask: Ask; readonly clients: Readonly<Record<string, Client>>; readonly fake: Awaited<ReturnType<typeof fakeRuntime>>}> {
 	const fake = await fakeRuntime(records);
-	const runtime = {...fake.runtime, images: {find: () => null, ...images} as ImageStore};
+	const runtime = {...fake.runtime, images: {find: () => null, pullProgress: () => null, snapshotFeatures: () => [], ...images} as ImageStore};
 	const server: Server = createGrpcServer(fakeDaemon({runtime}));
 	const socket = `${await temporaryDirectory(t)}/s.sock`;
 	await bindSocket(server, socket);
