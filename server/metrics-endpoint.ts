@@ -1,4 +1,4 @@
-import {createServer, type Server} from 'node:http';
+import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import {chmod, rm} from 'node:fs/promises';
 import {Counter, Gauge, Registry} from 'prom-client';
 import type {Logger} from '../base/log.js';
@@ -23,18 +23,23 @@ export async function openMetricsEndpoint(
 ): Promise<MetricsEndpoint> {
 	if (address === '') return {url: '', close: async () => {}};
 	const registry = toRegistry(images);
-	const server = createServer((request, response) => {
-		if (request.url !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) return void response.writeHead(404).end();
-		registry.metrics().then(
-			text => response.writeHead(200, {'content-type': registry.contentType}).end(text),
-			(error: unknown) => {
-				log.warn({err: error}, 'metrics not served');
-				response.writeHead(500).end();
-			},
-		);
-	});
+	const server = createServer((request, response) => answer(registry, log, request, response));
 	const url = await listen(server, address);
 	return {url, close: async () => await close(server)};
+}
+
+function answer(registry: Registry, log: Logger, request: IncomingMessage, response: ServerResponse): void {
+	if (request.url !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
+		response.writeHead(404).end();
+		return;
+	}
+	registry.metrics().then(
+		text => void response.writeHead(200, {'content-type': registry.contentType}).end(text),
+		(error: unknown) => {
+			log.warn({err: error}, 'metrics not served');
+			response.writeHead(500).end();
+		},
+	);
 }
 
 /** A socket left by a daemon that was killed is replaced: the daemon's lock says that no other one is alive. */

@@ -119,7 +119,12 @@ export class OverlaySnapshots implements Snapshotter {
 	/** Sums are kept, not made. What containers wrote since is counted behind the call, one writable layer after the other. */
 	totalUsage(): Usage {
 		const due = this.#parts.clock.monotonicMs() - this.#sweptAtMs >= SWEEP_INTERVAL_MS;
-		if (due && this.#sweep === null && !this.#closed) this.#sweep = this.#countAll();
+		if (due && this.#sweep === null && !this.#closed) {
+			const sweep = this.#countAll().finally(() => {
+				this.#sweep = null;
+			});
+			this.#sweep = sweep;
+		}
 		return {...this.#total};
 	}
 
@@ -142,7 +147,6 @@ export class OverlaySnapshots implements Snapshotter {
 			}
 		}
 		this.#sweptAtMs = this.#parts.clock.monotonicMs();
-		this.#sweep = null;
 	}
 
 	#count(key: string, usage: Usage): void {
