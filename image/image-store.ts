@@ -23,6 +23,8 @@ import type {
 } from './image.js';
 import {LayerStore} from './layer/layer-store.js';
 import {findImages, isDirectory, type LoadableImage, unpackArchive} from './load.js';
+import {PolicyFile} from './policy/policy-file.js';
+import type {ImageOrigin} from './policy/scope.js';
 import {PullsInFlight} from './progress.js';
 import {fetchImage, toLimit} from './pull.js';
 import {pushImage} from './push.js';
@@ -50,7 +52,8 @@ export const openImageStore: OpenImageStore = async (options, kernel, log) => {
 	const features = await probeOverlay(machineProbe(release()));
 	const snapshots = await OverlaySnapshots.open({rootDir: options.rootDir, kernel, layers, features, clock: systemClock, log});
 	const registration = new Registration({options, records, layers, content});
-	const store = new Store({options, kernel, log, layers, content, records, registration, snapshots});
+	const policy = await PolicyFile.open(options.policyFile, log);
+	const store = new Store({options, kernel, log, layers, content, records, registration, snapshots, policy});
 	await layers.collect(layers.diffIds());
 	await content.collect();
 	store.repair();
@@ -66,11 +69,14 @@ interface StoreParts {
 	readonly records: ImageRecords;
 	readonly registration: Registration;
 	readonly snapshots: Snapshotter;
+	readonly policy: PolicyFile;
 }
 
 /** What is to be added: from where, what to ask for there, and under which names. */
 interface Addition {
 	readonly source: ImageSource;
+	/** What the signature policy goes by. */
+	readonly origin: ImageOrigin;
 	readonly tagOrDigest: string;
 	readonly references: readonly Reference[];
 	readonly keepBlobs: boolean;
@@ -118,8 +124,9 @@ class Store implements ImageStore {
 			try {
 				// With a digest the tag says nothing: what the registry has under it may be another image.
 				const names = [reference.digest === null ? reference : {...reference, tag: null}];
-				const addition = {source, tagOrDigest: reference.digest ?? reference.tag ?? 'latest', references: names, keepBlobs: options.keepBlobs};
-				const record = await this.#add(addition, toText(reference), signal);
+				const tagOrDigest = reference.digest ?? reference.tag ?? 'latest';
+				const origin = {transport: 'docker', reference} as const;
+				const record = await this.#add({source, origin, tagOrDigest, references: names, keepBlobs: options.keepBlobs}, toText(reference), signal);
 				this.#ended.succeeded++;
 				return record;
 			} finally {
@@ -139,7 +146,8 @@ class Store implements ImageStore {
 				const reference = parseReference(name);
 				const source = await RegistrySource.open(reference, null, this.#parts.options);
 				try {
-					await this.#add({source, tagOrDigest: reference.digest ?? '', references: [], keepBlobs: this.#parts.options.keepBlobs}, name, signal);
+					const origin = {transport: 'docker', reference} as const;
+					await this.#add({source, origin, tagOrDigest: reference.digest ?? '', references: [], keepBlobs: this.#parts.options.keepBlobs}, name, signal);
 				} finally {
 					await source.close();
 				}
@@ -153,33 +161,33 @@ class Store implements ImageStore {
 	}
 
 	async load(path: string): Promise<readonly ImageRecord[]> {
-		if (await isDirectory(path)) return await this.#loadAll(await findImages(path));
+		if (await isDirectory(path)) return await this.#loadAll(await findImages(path, null));
 		const {options, kernel} = this.#parts;
 		return await this.#withTemporaryDir(async dir => {
 			await unpackArchive(kernel, path, dir, {maxBytes: options.maxLayerBytes * 4, maxInodes: options.maxLayerInodes});
-			return await this.#loadAll(await findImages(dir));
+			return await this.#loadAll(await findImages(dir, path));
 		});
 	}
 
 	async #loadAll(images: readonly LoadableImage[]): Promise<readonly ImageRecord[]> {
 		const records: ImageRecord[] = [];
-		for (const {names, digest, source} of images) {
-			const addition = {source, tagOrDigest: digest, references: names.map(parseReference), keepBlobs: true};
+		for (const {names, origin, digest, source} of images) {
+			const addition = {source, origin, tagOrDigest: digest, references: names.map(parseReference), keepBlobs: true};
 			records.push(await this.#add(addition, names[0] ?? digest, new AbortController().signal));
 		}
 		return records;
 	}
 
 	/** Fetches and records. The layers are retained from before the first fetch until the record has them, or for good. */
-	async #add({source, tagOrDigest, references, keepBlobs}: Addition, name: string, signal: AbortSignal): Promise<ImageRecord> {
-		const {options, layers, content, registration} = this.#parts;
+	async #add({source, origin, tagOrDigest, references, keepBlobs}: Addition, name: string, signal: AbortSignal): Promise<ImageRecord> {
+		const {options, layers, content, registration, policy} = this.#parts;
 		const inFlight = this.#inFlight.begin(name);
 		let diffIds: readonly string[] = [];
 		let digests: readonly string[] = [];
 		const kept = keepBlobs ? content.keeping(source) : source;
 		try {
 			const fetched = await fetchImage(
-				{options, layers, limit: this.#limit},
+				{options, layers, limit: this.#limit, assertAllowed: async found => await policy.assertAllowed({origin, digests: found, source, signal})},
 				kept,
 				tagOrDigest,
 				known => {

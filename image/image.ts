@@ -7,6 +7,8 @@ export interface ImageOptions {
 	readonly rootDir: string;
 	/** Per registry host ("registry.k8s.io"; "_default" for all others). */
 	readonly registries: Readonly<Record<string, RegistryOptions>>;
+	/** Signature policy (containers-policy.json(5)); null = every image is accepted. */
+	readonly policyFile: string | null;
 	/** Layers fetched at once, over all pulls. */
 	readonly maxConcurrentDownloads: number;
 	/** A layer that unpacks to more is refused. */

@@ -27,15 +27,18 @@ export interface FetchedLayer {
 export interface FetchParts {
 	readonly options: ImageOptions;
 	readonly layers: LayerStore;
+	/** Asks the signature policy about what was resolved: the manifest or index that was named, and this machine's manifest. */
+	readonly assertAllowed: (digests: readonly string[]) => Promise<void>;
 	/** Runs at most maxConcurrentDownloads at once, over all pulls. */
 	readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /**
  * Fetches the image that `tagOrDigest` names at the source: index → this machine's manifest → config → layers, several at once.
+ * The policy is asked as soon as the manifest is known, before anything that it names is fetched.
  * `known` is called with the layers before the first is fetched, so that no collection takes one away meanwhile.
  *
- * @throws {CorruptError} a digest, size or form is wrong. {InvalidArgumentError} no such platform, unknown media types. Whatever the source throws.
+ * @throws {CorruptError} a digest, size or form is wrong. {InvalidArgumentError} no such platform, unknown media types. Whatever the source and the policy throw.
  */
 export async function fetchImage(
 	parts: FetchParts,
@@ -45,6 +48,7 @@ export async function fetchImage(
 	signal: AbortSignal,
 ): Promise<FetchedImage> {
 	const {bytes, digest} = await fetchManifest(parts, source, tagOrDigest, signal);
+	await parts.assertAllowed([digest, digestOf(bytes)]);
 	const manifest = toManifest(bytes);
 	const configBytes = await collectBlob(source, manifest.config, signal);
 	const {config, diffIds, platform} = toImageConfig(configBytes);

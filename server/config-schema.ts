@@ -114,6 +114,11 @@ export const KEYS = {
 			false,
 			'Keep the compressed layers of pulled images too (about half as much disk again), so that push and save need no registry. Those of loaded images are always kept.',
 		),
+		policy_file: key(
+			textOrPath,
+			'',
+			'Signature policy in the format of containers-policy.json(5), read anew for each pull; "" = every image is accepted. While it cannot be used, pulls are refused.',
+		),
 		max_concurrent_downloads: key(integer(1, 64), 4, 'Layers fetched at once, over all pulls.'),
 		max_layer_bytes: key(integer(MIB, 1024 * GIB), 64 * GIB, 'A layer that unpacks to more bytes is refused.'),
 		max_layer_inodes: key(integer(1000, 100_000_000), 10_000_000, 'A layer with more files is refused.'),

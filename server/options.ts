@@ -25,6 +25,7 @@ export function toImageOptions(config: Config, architecture: string): ImageOptio
 	return {
 		rootDir: config.root_dir,
 		registries: Object.fromEntries(Object.entries(image.registries).map(([host, registry]) => [host, toRegistryOptions(registry)])),
+		policyFile: image.policy_file === '' ? null : image.policy_file,
 		maxConcurrentDownloads: image.max_concurrent_downloads,
 		maxLayerBytes: image.max_layer_bytes,
 		maxLayerInodes: image.max_layer_inodes,

@@ -3,6 +3,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {EventEmitter} from 'node:events';
 import {UnavailableError} from '../base/errors.js';
 import type {ImageStore} from '../image/image.js';
+import {SignatureRefusedError} from '../image/policy/policy.js';
 import {loadAdmin, loadCri} from '../proto/loader.js';
 import {FAKE_IMAGE} from '../runtime/fake-parts.js';
 import {containerRecord, sandboxRecord} from '../runtime/fake-records.js';
@@ -222,11 +223,12 @@ test('images: absent is an empty reply; id, tags and size of one; ListImages fil
 	t.like((await ask('image', 'PullImage', {image: {image: ''}})).error, {code: status.INVALID_ARGUMENT, details: 'image.image is empty'});
 });
 
-test('PullImage answers the id; credentials only when there are any; a registry out of reach begins with the word the kubelet knows', async t => {
+test('PullImage answers the id; credentials only when there are any; a registry out of reach and a refused signature begin with the word the kubelet knows', async t => {
 	const asked: unknown[] = [];
 	const pull: ImageStore['pull'] = async (reference, auth) => {
 		asked.push([reference, auth]);
 		if (reference === 'down') throw new UnavailableError('connect ECONNREFUSED');
+		if (reference === 'unsigned') throw new SignatureRefusedError('no signature');
 		return FAKE_IMAGE;
 	};
 	const {ask} = await serveFake(t, [], {pull});
@@ -236,7 +238,8 @@ test('PullImage answers the id; credentials only when there are any; a registry 
 		['busybox', null],
 		['busybox', {username: 'u', password: 'p', auth: '', serverAddress: '', identityToken: '', registryToken: ''}],
 	]);
-	t.like((await ask('image', 'PullImage', {image: {image: 'down'}})).error, {code: status.UNAVAILABLE, details: 'RegistryUnavailable: connect ECONNREFUSED'});
+	t.like((await ask('image', 'PullImage', {image: {image: 'down'}})).error, {code: status.UNKNOWN, details: 'RegistryUnavailable: connect ECONNREFUSED'});
+	t.like((await ask('image', 'PullImage', {image: {image: 'unsigned'}})).error, {code: status.UNKNOWN, details: 'SignatureValidationFailed: no signature'});
 });
 
 test('ImageFsInfo has both filesystems with a time', async t => {

@@ -6,7 +6,8 @@ import {RuntimeError, type ErrorCode} from '../base/errors.js';
  *
  * The kubelet reads only three of them: DEADLINE_EXCEEDED of ExecSync is a timed-out probe, NOT_FOUND of a status call a pod that is gone,
  * UNIMPLEMENTED a call to do without. For the rest: CORRUPT is DATA_LOSS (as containerd's errdefs has it), a failed outside program
- * is UNKNOWN (what both peers answer when a CNI plugin fails), a failed syscall INTERNAL.
+ * is UNKNOWN (what both peers answer when a CNI plugin fails), a failed syscall INTERNAL. PullImage answers UNKNOWN where the kubelet
+ * knows a word for the reason.
  */
 export const GRPC_STATUS: Readonly<Record<ErrorCode, status>> = {
 	INVALID_ARGUMENT: status.INVALID_ARGUMENT,
