@@ -90,7 +90,6 @@ for (const [service, method] of [
 	['runtime', 'StreamContainerStats'],
 	['runtime', 'StreamPodSandboxStats'],
 	['runtime', 'StreamPodSandboxMetrics'],
-	['image', 'StreamImages'],
 ] as const) {
 	test(`${method} answers UNIMPLEMENTED by name, so that the kubelet falls back to the list`, async t => {
 		const {clients} = await serveFake(t);
@@ -100,6 +99,30 @@ for (const [service, method] of [
 		t.like(error, {code: status.UNIMPLEMENTED, details: `${method} is not implemented by this version of berth`});
 	});
 }
+
+test('StreamImages sends every image once, in messages that are not empty', async t => {
+	const all = Array.from({length: 250}, (_, index) => ({...FAKE_IMAGE, id: `sha256:${String(index).padStart(64, '0')}`}));
+	const stream = async (request: object): Promise<readonly (readonly {readonly id: string}[])[]> => {
+		const {clients} = await serveFake(t, [], {list: () => all, find: text => all.find(({id}) => id === text) ?? null});
+		const client = clients['image'] as unknown as {
+			StreamImages(request: object, options: object): AsyncIterable<{readonly images: readonly {readonly id: string}[]}>;
+		};
+		const messages: (readonly {readonly id: string}[])[] = [];
+		for await (const {images} of client.StreamImages(request, {deadline: Date.now() + 20_000})) messages.push(images);
+		return messages;
+	};
+	const messages = await stream({});
+	t.true(messages.length > 1 && messages.every(({length}) => length > 0));
+	t.deepEqual(
+		messages.flat().map(({id}) => id),
+		all.map(({id}) => id),
+	);
+	t.deepEqual(
+		(await stream({filter: {image: {image: all[7]?.id}}})).map(images => images.map(({id}) => id)),
+		[[all[7]?.id]],
+	);
+	t.deepEqual(await stream({filter: {image: {image: 'none'}}}), []);
+});
 
 test('Version has all four fields', async t => {
 	const {ask} = await serveFake(t);
