@@ -78,6 +78,8 @@ export interface Addon {
 	treeUsage(path: string, callback: Callback<{bytes: number; inodes: number}>): void;
 	readFiles(paths: readonly string[], callback: Callback<(Buffer | null)[]>): void;
 	syncFilesystem(path: string, callback: Callback<void>): void;
+	/** A connected socket to localhost of a network namespace ('' = the host's). */
+	dialPod(netnsPath: string, port: number, timeoutMs: number, callback: Callback<number>): void;
 	/** The descriptor that holds the lock, or -1: somebody else has it. */
 	lockFile(path: string, callback: Callback<number>): void;
 	compileSeccomp(profile: RawSeccompProfile, architectures: readonly string[], callback: Callback<Buffer>): void;

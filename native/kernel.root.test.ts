@@ -1,5 +1,7 @@
-import {execFile} from 'node:child_process';
+import {execFile, spawn} from 'node:child_process';
+import {once} from 'node:events';
 import {access, link, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises';
+import {type AddressInfo, createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {promisify} from 'node:util';
@@ -218,4 +220,40 @@ test('lockFile: one holder at a time, over any number of opens', async t => {
 	await symlink(`${dir}/elsewhere`, `${dir}/link`);
 	const error = await t.throwsAsync(kernel.lockFile(`${dir}/link`), {instanceOf: SyscallError});
 	t.is(error.errno, 40);
+});
+
+test('dialPod connects to localhost of another network namespace, by IPv4 or IPv6, and says who does not listen', async t => {
+	const dir = await makeDir(t);
+	const netns = `${dir}/net`;
+	await writeFile(netns, '');
+	await run('unshare', [`--net=${netns}`, 'ip', 'link', 'set', 'lo', 'up']);
+	t.teardown(async () => await run('umount', ['-l', netns]));
+	const script = `
+import socket, sys
+servers = []
+for family, address, port in ((socket.AF_INET, '127.0.0.1', 7001), (socket.AF_INET6, '::1', 7002)):
+    server = socket.socket(family); server.bind((address, port)); server.listen(); servers.append(server)
+print('ready', flush=True)
+for server in servers:
+    peer, _ = server.accept(); peer.sendall(b'from ' + str(server.getsockname()[1]).encode()); peer.close()
+`;
+	const child = spawn('nsenter', [`--net=${netns}`, 'python3', '-c', script], {stdio: ['ignore', 'pipe', 'inherit']});
+	t.teardown(() => child.kill('SIGKILL'));
+	await once(child.stdout, 'data');
+	for (const port of [7001, 7002]) {
+		const socket = await kernel.dialPod(netns, port, 10_000);
+		let text = '';
+		for await (const chunk of socket) text += String(chunk);
+		t.is(text, `from ${port}`);
+	}
+	const refused = await t.throwsAsync(kernel.dialPod(netns, 7003, 10_000), {instanceOf: SyscallError, message: /localhost :7003: ECONNREFUSED/});
+	t.is(refused.errno, 111);
+	await t.throwsAsync(kernel.dialPod(`${dir}/missing`, 7001, 10_000), {instanceOf: SyscallError, message: /enter network namespace/});
+	const server = createServer(socket => void socket.end('host'));
+	server.listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	t.teardown(() => void server.close());
+	const socket = await kernel.dialPod(null, (server.address() as AddressInfo).port, 10_000);
+	t.is(String((await once(socket, 'data'))[0]), 'host');
+	socket.destroy();
 });

@@ -1,3 +1,4 @@
+import {Socket} from 'node:net';
 import type {Clock} from '../base/clock.js';
 import {addon, callAddon} from './addon.js';
 import type {FileLock, Kernel, SeccompProfile} from './native.js';
@@ -16,6 +17,8 @@ export function openKernel(clock: Clock): Kernel {
 		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),
 		syncFilesystem: async path => await callAddon(done => addon.syncFilesystem(path, done)),
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),
+		dialPod: async (netnsPath, port, timeoutMs) =>
+			new Socket({fd: await callAddon(done => addon.dialPod(netnsPath ?? '', port, timeoutMs, done)), allowHalfOpen: true}),
 		lockFile: async path => toLock(await callAddon(done => addon.lockFile(path, done))),
 		notifySystemd: async (socketPath, state) => await callAddon(done => addon.notify(socketPath, state, done)),
 	};

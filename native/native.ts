@@ -303,6 +303,12 @@ export interface Kernel {
 	syncFilesystem(path: string): Promise<void>;
 	/** Bytes and inodes below `path` (walks; not for hot paths), hard links counted once. */
 	treeUsage(path: string): Promise<{readonly bytes: number; readonly inodes: number}>;
+	/**
+	 * Connects to a TCP port on localhost (127.0.0.1, else ::1) of the network namespace pinned at `netnsPath`; null: the host's. The caller ends the socket.
+	 *
+	 * @throws {SyscallError} ECONNREFUSED: nobody listens. ETIMEDOUT.
+	 */
+	dialPod(netnsPath: string | null, port: number, timeoutMs: number): Promise<import('node:net').Socket>;
 	/** flock(2), exclusive: makes `path` (0600) when missing, follows no link there. null: another open file holds it. The kernel releases it with its holder. */
 	lockFile(path: string): Promise<FileLock | null>;
 	/** Sends a datagram to $NOTIFY_SOCKET's path; '@' in front means abstract. */

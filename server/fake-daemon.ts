@@ -11,7 +11,12 @@ export function fakeDaemon(
 ): Daemon {
 	return {
 		runtime: (parts.runtime ?? {}) as Runtime,
-		streaming: {execUrl: () => 'http://127.0.0.1:1/exec/t', close: async () => {}, ...parts.streaming},
+		streaming: {
+			execUrl: () => 'http://127.0.0.1:1/exec/t',
+			portForwardUrl: () => 'http://127.0.0.1:1/portforward/t',
+			close: async () => {},
+			...parts.streaming,
+		},
 		log: {...silentLog, ...parts.log},
 		facts: {version: '0.0.0', nodeVersion: 'v24.0.0', kernelRelease: '6.1.0', socketPath: '/run/berth/berth.sock'},
 	};

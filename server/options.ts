@@ -31,12 +31,14 @@ export function toImageOptions(config: Config, architecture: string, proxy: Prox
 		authFiles: image.auth_files,
 		credentialHelperDirs: image.credential_helper_dirs,
 		proxy,
+		policyFile: image.policy_file === '' ? null : image.policy_file,
 		maxConcurrentDownloads: image.max_concurrent_downloads,
 		maxLayerBytes: image.max_layer_bytes,
 		maxLayerInodes: image.max_layer_inodes,
 		stallTimeoutMs: image.stall_timeout_ms,
 		minDownloadBytesPerSecond: image.min_download_bytes_per_second,
 		pinnedImages: image.pinned,
+		keepBlobs: image.keep_blobs,
 		platform: toPlatform(architecture),
 	};
 }

@@ -83,11 +83,11 @@ for (const [name, fault, code, message] of [
 	[
 		'circle',
 		{kind: 'redirect', location: '/v2/faulty/circle/manifests/1'},
-		status.UNAVAILABLE,
+		status.UNKNOWN,
 		/^RegistryUnavailable: .*faulty\/circle:1: .*redirects more than 5 times/,
 	],
 	['file', {kind: 'redirect', location: 'file:///etc/shadow'}, status.PERMISSION_DENIED, /faulty\/file:1: .*file:\/\/\/etc\/shadow", which is no http URL/],
-	['down', {kind: 'status', code: 502}, status.UNAVAILABLE, /^RegistryUnavailable: .*faulty\/down:1: .*answers 502/],
+	['down', {kind: 'status', code: 502}, status.UNKNOWN, /^RegistryUnavailable: .*faulty\/down:1: .*answers 502/],
 	[
 		'loop-401',
 		{kind: 'status', code: 401, headers: {'www-authenticate': 'Basic realm="again"'}},
@@ -102,8 +102,8 @@ for (const [name, fault, code, message] of [
 }
 
 for (const [name, fault, code, message] of [
-	['slow-loris', {kind: 'trickle', everyMs: 50}, status.UNAVAILABLE, /^RegistryUnavailable: blob sha256:.* stalls: /],
-	['no-byte', {kind: 'hang'}, status.UNAVAILABLE, /^RegistryUnavailable: blob sha256:.* stalls: no byte for 1000 ms/],
+	['slow-loris', {kind: 'trickle', everyMs: 50}, status.UNKNOWN, /^RegistryUnavailable: blob sha256:.* stalls: /],
+	['no-byte', {kind: 'hang'}, status.UNKNOWN, /^RegistryUnavailable: blob sha256:.* stalls: no byte for 1000 ms/],
 	['lie', {kind: 'length', declaredBytes: 5000}, status.DATA_LOSS, /blob sha256:|layer sha256:/],
 	['other-end', {kind: 'changed', afterBytes: 70_000}, status.DATA_LOSS, /layer (?:has digest )?sha256:[0-9a-f]{64}/],
 ] as readonly [string, Fault, status, RegExp][]) {

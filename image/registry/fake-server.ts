@@ -94,6 +94,8 @@ export function toParts(changes: Partial<ImageOptions>, runProgram?: (request: P
 		maxLayerInodes: 1000,
 		stallTimeoutMs: 20_000,
 		minDownloadBytesPerSecond: 1024,
+		policyFile: null,
+		keepBlobs: false,
 		pinnedImages: [],
 		platform: {os: 'linux', architecture: 'amd64', variant: null},
 		...changes,

@@ -15,6 +15,7 @@ NODE_MODULE_INIT(/* exports, module, context */) {
 	berth::InitMounts(exports);
 	berth::InitTree(exports);
 	berth::InitFiles(exports);
+	berth::InitDial(exports);
 	berth::InitSeccomp(exports);
 	if (InitUnpack != nullptr) InitUnpack(exports);
 }

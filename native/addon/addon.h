@@ -12,6 +12,7 @@ void InitDescriptors(v8::Local<v8::Object> exports);
 void InitMounts(v8::Local<v8::Object> exports);
 void InitTree(v8::Local<v8::Object> exports);
 void InitFiles(v8::Local<v8::Object> exports);
+void InitDial(v8::Local<v8::Object> exports);
 void InitSeccomp(v8::Local<v8::Object> exports);
 
 }  // namespace berth

@@ -10,6 +10,7 @@ import {handleExecSync} from './exec-sync.js';
 import {handleListContainerStats} from './list-container-stats.js';
 import {handleListContainers} from './list-containers.js';
 import {handleListPodSandbox} from './list-pod-sandbox.js';
+import {handlePortForward} from './port-forward.js';
 import {handlePodSandboxStatus} from './pod-sandbox-status.js';
 import {handleRemoveContainer} from './remove-container.js';
 import {handleRemovePodSandbox} from './remove-pod-sandbox.js';
@@ -68,7 +69,7 @@ function nodeCalls(daemon: Daemon) {
 function laterCalls(daemon: Daemon) {
 	return {
 		Attach: unimplemented('Attach', daemon),
-		PortForward: unimplemented('PortForward', daemon),
+		PortForward: wrap('PortForward', 'changes', daemon, handlePortForward),
 		PodSandboxStats: unimplemented('PodSandboxStats', daemon),
 		ListPodSandboxStats: unimplemented('ListPodSandboxStats', daemon),
 		ListMetricDescriptors: unimplemented('ListMetricDescriptors', daemon),

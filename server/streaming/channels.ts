@@ -12,11 +12,6 @@ export interface WantedStreams {
 	readonly stderr: boolean;
 }
 
-/** The best version that the client offers; null: none of ours. */
-export function chooseVersion(offered: readonly string[]): ChannelVersion | null {
-	return CHANNEL_VERSIONS.find(version => offered.includes(version)) ?? null;
-}
-
 /** What the client will open. A terminal has no stderr of its own; its size can be told since v3. */
 export function expectedStreams(version: ChannelVersion, {tty, stdin, stdout, stderr}: WantedStreams): ReadonlySet<StreamType> {
 	const expected = new Set<StreamType>(['error']);

@@ -25,7 +25,8 @@ export class FakeClient {
 		const receive = (chunk: Buffer): void => {
 			for (const frame of parser.push(Buffer.from(chunk))) this.#take(frame);
 		};
-		this.closed = once(socket, 'close');
+		// Not events.once(), which rejects when the server resets the connection.
+		this.closed = new Promise(resolve => socket.once('close', resolve));
 		socket.on('error', () => {});
 		socket.on('data', receive);
 		receive(head);

@@ -1,6 +1,5 @@
 import {STATUS_CODES, type IncomingMessage} from 'node:http';
 import type {Duplex} from 'node:stream';
-import {CHANNEL_VERSIONS, chooseVersion, type ChannelVersion} from './channels.js';
 
 /** Header by which client and server agree on the channel protocol (k8s.io/streaming, httpstream). */
 const VERSION_HEADER = 'X-Stream-Protocol-Version';
@@ -13,23 +12,26 @@ export interface Refusal {
 	readonly headers?: readonly (readonly [string, string])[];
 }
 
-/** What the client offers, or why it is refused. */
-export function negotiate(request: Pick<IncomingMessage, 'headers'>): {readonly version: ChannelVersion} | Refusal {
+/** The best of our `versions` (best first) that the client offers, or why it is refused. */
+export function negotiate<Version extends string>(
+	request: Pick<IncomingMessage, 'headers'>,
+	versions: readonly Version[],
+): {readonly version: Version} | Refusal {
 	if (!tokens(request.headers.connection).includes('upgrade') || !tokens(request.headers.upgrade).includes('spdy/3.1')) {
 		return {statusCode: 400, message: 'unable to upgrade: only "Upgrade: SPDY/3.1" is spoken here'};
 	}
 	const offered = tokens(request.headers[VERSION_HEADER.toLowerCase()]);
 	if (offered.length === 0) return {statusCode: 400, message: `unable to upgrade: ${VERSION_HEADER} is required`};
-	const version = chooseVersion(offered);
-	if (version !== null) return {version};
+	const version = versions.find(known => offered.includes(known));
+	if (version !== undefined) return {version};
 	return {
 		statusCode: 403,
 		message: `unable to upgrade: none of ${offered.join(', ')} is supported`,
-		headers: CHANNEL_VERSIONS.map(name => [ACCEPTED_HEADER, name] as const),
+		headers: versions.map(name => [ACCEPTED_HEADER, name] as const),
 	};
 }
 
-export function acceptUpgrade(socket: Duplex, version: ChannelVersion): void {
+export function acceptUpgrade(socket: Duplex, version: string): void {
 	socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n${VERSION_HEADER}: ${version}\r\n\r\n`);
 }
 
