@@ -200,10 +200,10 @@ test('a registry that takes nothing is a stall', async t => {
 		server.closeAllConnections();
 	});
 	const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-	const target = await openRegistryTarget(parseReference(`${host}/a:1`), null, toParts({registries: plain(host), stallTimeoutMs: 300}));
+	const target = await openRegistryTarget(parseReference(`${host}/a:1`), null, toParts({registries: plain(host), stallTimeoutMs: 1000}));
 	await t.throwsAsync(
 		target.putBlob(toDescriptor(large), () => inPieces(large), null, never),
-		{instanceOf: UnavailableError, message: /stalls: no byte for 300 ms/},
+		{instanceOf: UnavailableError, message: /stalls: no byte for 1000 ms/},
 	);
 	t.is(puts, 4);
 });
@@ -213,11 +213,11 @@ test('a source that takes its time is no stall, and cancelling ends an upload', 
 	const own = await openServer(t, taking(stored));
 	const slow = async function* (): AsyncGenerator<Uint8Array> {
 		for await (const piece of inPieces(BLOB)) {
-			await systemClock.sleep(100);
+			await systemClock.sleep(700);
 			yield piece;
 		}
 	};
-	const patient = await openTarget(own, null, {stallTimeoutMs: 200});
+	const patient = await openTarget(own, null, {stallTimeoutMs: 2000});
 	await patient.putBlob(toDescriptor(BLOB), slow, null, never);
 	t.is(stored.size, 1);
 	const abort = new AbortController();
