@@ -8,6 +8,7 @@ import type {ContainerConfig__Output} from '../../proto/cri.js';
 import type {Runtime} from '../runtime.js';
 import {assertReady, type SandboxRecord} from '../sandbox/record.js';
 import {planLaunch, validateContainerConfig, type LaunchPlan} from '../spec/launch-plan.js';
+import {podRoot} from '../spec/user-namespace.js';
 import {containerName} from '../state/store.js';
 import {assertFound} from './find.js';
 import type {ContainerRecord} from './record.js';
@@ -52,7 +53,7 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 		await makeHostPaths(plan);
 		addUndoSteps(rollback, runtime, intent);
 		await runtime.state.put(intent);
-		const snapshot = await runtime.images.prepareSnapshot(id, image.id);
+		const snapshot = await runtime.images.prepareSnapshot(id, image.id, podRoot(sandbox.userNamespace));
 		throwIfCancelled(signal, 'CreateContainer');
 		// Under the container's lock: should the init be killed while it is parked, its exit waits here and then finds the record.
 		await runtime.locks.run(id, async () => {
