@@ -1,4 +1,6 @@
 import {chmod, chown, copyFile, mkdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {execFile} from 'node:child_process';
+import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {SyscallError} from '../base/errors.js';
 import {IMAGE_FILES_DIR, LaunchRig, shellProcess, until} from './launch-rig.js';
@@ -8,6 +10,7 @@ const FIRST = {uids: {first: 200_000, count: 65_536}, gids: {first: 300_000, cou
 const SECOND = {uids: {first: 400_000, count: 65_536}, gids: {first: 500_000, count: 65_536}} as const;
 const ALL_CAPABILITIES = 0x1ff_ffff_ffffn;
 const execLimits = {timeoutMs: 0, maxOutputBytes: 1 << 20};
+const command = async (file: string, ...args: readonly string[]): Promise<unknown> => await promisify(execFile)(file, args);
 const utf8 = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
 interface Pod {
@@ -230,12 +233,15 @@ podTest('a terminal belongs to the user and has a name', async (t, {rig, monitor
 
 podTest(
 	"a pod-wide PID namespace: PID 1 is nobody's, and cannot be harmed",
-	async (t, {run}) => {
+	async (t, {rig, monitor, run}) => {
+		// Parked in the same PID namespace, and already of the pod's root.
+		const parked = {...(await rig.launchSpec('pod', 'true')), namespaces: {pid: 'pod', cgroup: 'new'}} as const;
+		await monitor.createContainer(parked);
 		const {lines} = await run(
-			'stat -c %u /proc/1; kill -9 1 2>/dev/null && echo killed; ls /proc/1/root/ 2>/dev/null; ls /proc/1/fd 2>/dev/null; id -u',
+			'grep -l berth-init /proc/[0-9]*/comm | wc -l; for comm in $(grep -l berth-init /proc/[0-9]*/comm); do (ls ${comm%comm}fd; cat ${comm%comm}environ; ls ${comm%comm}root/) 2>/dev/null; done; stat -c %u /proc/1; kill -9 1 2>/dev/null && echo killed; ls /proc/1/root/ 2>/dev/null; ls /proc/1/fd 2>/dev/null; id -u',
 			spec => withEverything({...spec, namespaces: {pid: 'pod', cgroup: 'new'}}),
 		);
-		t.deepEqual(lines, ['65534', '0']);
+		t.deepEqual(lines, ['1', '65534', '0']);
 	},
 	{namespaces: {network: true, ipc: true, uts: true, pid: true}},
 );
@@ -251,6 +257,32 @@ podTest(
 	},
 	{namespaces: {network: false, ipc: true, uts: false, pid: false}, hostname: null, sysctls: []},
 );
+
+podTest('layers with names that overlay takes for its own, a read-only root, and a volume that takes new mounts of the node', async (t, {rig, run, start}) => {
+	const odd = `${rig.dir}/root/a:b,${'long'.repeat(60)}`;
+	await mkdir(odd);
+	await writeFile(`${odd}/odd`, 'x');
+	const change = (spec: LaunchSpec): LaunchSpec => ({...spec, rootfs: {...spec.rootfs, lowerDirs: [odd, ...spec.rootfs.lowerDirs], readonly: true}});
+	const {lines} = await run('stat -c %u:%g /odd; touch /x 2>/dev/null || echo ro; mount -o remount,rw / 2>/dev/null && echo rw; id -u', spec =>
+		withEverything(change(spec)),
+	);
+	t.deepEqual(lines, ['0:0', 'ro', '0']);
+	const volume = `${rig.dir}/volume`;
+	await mkdir(`${volume}/sub`, {recursive: true});
+	await command('mount', '--bind', volume, volume);
+	try {
+		await command('mount', '--make-shared', volume);
+		const container = await start('while [ ! -e /volume/sub/there ]; do usleep 10000; done; echo came', spec => ({
+			...withMounts({...bind(volume, '/volume', true), propagation: 'slave'} as MountSpec)(spec),
+			rootfs: {...spec.rootfs, propagation: 'slave'},
+		}));
+		await command('mount', '-t', 'tmpfs', 'none', `${volume}/sub`);
+		await writeFile(`${volume}/sub/there`, '');
+		t.is((await rig.exitOf(container.containerId)).exitCode, 0);
+	} finally {
+		await command('umount', '-R', volume);
+	}
+});
 
 podTest("the user's files, a closed working directory, setuid programs", async (t, {rig, run}) => {
 	await writeFile(`${rig.dir}/root/lower/etc/passwd`, 'root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n');

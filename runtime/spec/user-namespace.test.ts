@@ -1,5 +1,5 @@
 import test from 'ava';
-import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
+import {InvalidArgumentError, SyscallError, UnimplementedError} from '../../base/errors.js';
 import type {ContainerConfig__Output, IDMapping__Output, Mount__Output, NamespaceOption__Output} from '../../proto/cri.js';
 import {detectCgroups} from '../cgroup/hierarchies.js';
 import {sandboxRecord} from '../fake-records.js';
@@ -8,7 +8,7 @@ import {validateContainerConfig} from './container-config.js';
 import {DEFAULT_DEVICES, toOwnedSpecs} from './devices.js';
 import {toMounts} from './mounts.js';
 import {toMonitorRequest, validateSandboxConfig} from './sandbox-config.js';
-import {podRoot, toUserNamespace} from './user-namespace.js';
+import {explain, podRoot, toUserNamespace} from './user-namespace.js';
 
 const POD = 0;
 const CONTAINER = 1;
@@ -156,6 +156,13 @@ test("volumes are id-mapped as asked, and the group of terminals is the pod's", 
 	t.like(find(mount({}), '/dev/pts'), {data: 'newinstance,ptmxmode=0666,mode=0620,gid=200005'});
 	const few = {...mapped, userNamespace: {...userNamespace, gids: {first: 200_000, count: 5}}};
 	t.like(find(mount({}), '/dev/pts', few), {data: 'newinstance,ptmxmode=0666,mode=0620'});
+});
+
+test('what the kernel refuses is said in words of the request', t => {
+	const volume = explain(new SyscallError('id-map volume', 22, '/srv/nfs'));
+	t.true(volume instanceof UnimplementedError && volume.message.includes('"/srv/nfs"'));
+	t.true(explain(new SyscallError('set user', 22, '')) instanceof InvalidArgumentError);
+	for (const other of [new SyscallError('set user', 11, ''), new SyscallError('mount proc', 22, '/proc'), new Error('x')]) t.is(explain(other), other);
 });
 
 test("the devices that every container has are its root's; those of the node keep their owner", t => {

@@ -1,4 +1,4 @@
-import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
+import {InvalidArgumentError, SyscallError, UnimplementedError} from '../../base/errors.js';
 import type {IdRange, UserNamespaceSpec} from '../../native/native.js';
 import {NamespaceMode, type ContainerConfig__Output, type IDMapping__Output, type Mount__Output, type NamespaceOption__Output} from '../../proto/cri.js';
 import type {SandboxRecord} from '../sandbox/record.js';
@@ -6,6 +6,7 @@ import type {SandboxRecord} from '../sandbox/record.js';
 const FIELD = 'namespace_options.userns_options';
 /** Ids are 32 bits; all ones is none. */
 const ID_END = 0xffff_ffff;
+const EINVAL = 22;
 
 /** @throws {InvalidArgumentError} a mode or a mapping that the CRI excludes. @see api.proto, UserNamespace. */
 export function assertUserNamespace(options: NamespaceOption__Output | null): void {
@@ -80,6 +81,21 @@ export function isIdMapped({uidMappings, gidMappings}: Pick<Mount__Output, 'uidM
 function isSame(one: UserNamespaceSpec | null, other: UserNamespaceSpec | null): boolean {
 	if (one === null || other === null) return one === other;
 	return (['uids', 'gids'] as const).every(kind => one[kind].first === other[kind].first && one[kind].count === other[kind].count);
+}
+
+/** What only the kernel knows, in words for who asked: a filesystem without id-mapped mounts, an id that the image names and the pod has not. Others as they are. */
+export function explain(error: unknown): unknown {
+	if (!(error instanceof SyscallError) || error.errno !== EINVAL) return error;
+	const {stage, path} = error.details;
+	if (stage === 'id-map volume')
+		return new UnimplementedError(
+			`mounts.uidMappings, gidMappings: the filesystem of host_path "${path}" has no id-mapped mounts`,
+			{field: 'mounts.uidMappings', hostPath: path ?? ''},
+			{cause: error},
+		);
+	if (stage === 'set user' || stage === 'set group' || stage === 'set groups')
+		return new InvalidArgumentError("the user that the image names has an id that is not mapped in the pod's user namespace", {field: 'image'}, {cause: error});
+	return error;
 }
 
 /** Who the pod's root is on the node; null: without a user namespace, the node's own. */
