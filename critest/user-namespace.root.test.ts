@@ -114,11 +114,13 @@ test.serial('a pod in a user namespace: ids, volumes, its files, exec; also afte
 	await removePod(cri, pod);
 });
 
-test.serial("on the node's network, and with one PID namespace for the pod", async t => {
+test.serial("on the node's network and IPC, and with one PID namespace for the pod", async t => {
 	const {daemon} = running();
 	await pullBusybox(daemon.cri);
-	const hostNetwork = await runPod(daemon, 'host', inUserNamespace({network: MODE.NODE}));
-	const security_context = {namespace_options: {network: MODE.NODE as NamespaceMode, pid: MODE.CONTAINER as NamespaceMode, userns_options}};
+	const hostNetwork = await runPod(daemon, 'host', inUserNamespace({network: MODE.NODE, ipc: MODE.NODE}));
+	const security_context = {
+		namespace_options: {network: MODE.NODE as NamespaceMode, ipc: MODE.NODE as NamespaceMode, pid: MODE.CONTAINER as NamespaceMode, userns_options},
+	};
 	const script = 'tail -n 1 /proc/self/uid_map; ip link set lo down 2>/dev/null || echo no; readlink /proc/self/ns/net';
 	const lines = await messagesOf(daemon, hostNetwork, toContainerConfig('c', ['sh', '-c', script], {linux: {security_context}}));
 	const node = await execute(

@@ -1,83 +1,15 @@
-import {chmod, chown, copyFile, mkdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {chown, mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {execFile} from 'node:child_process';
 import {promisify} from 'node:util';
-import test, {type ExecutionContext} from 'ava';
+import test from 'ava';
 import {SyscallError} from '../base/errors.js';
-import {IMAGE_FILES_DIR, LaunchRig, shellProcess, until} from './launch-rig.js';
-import type {DeviceSpec, LaunchSpec, Monitor, MonitorRequest, MountSpec, UserNamespaceSpec} from './native.js';
+import {LaunchRig} from './launch-rig.js';
+import type {DeviceSpec, LaunchSpec, MountSpec} from './native.js';
+import {asUser, bind, FIRST, openPod, podTestOf, withEverything, withMounts} from './user-namespace-rig.js';
 
-const FIRST = {uids: {first: 200_000, count: 65_536}, gids: {first: 300_000, count: 65_536}} as const;
+const podTest = podTestOf(test);
 const SECOND = {uids: {first: 400_000, count: 65_536}, gids: {first: 500_000, count: 65_536}} as const;
-const ALL_CAPABILITIES = 0x1ff_ffff_ffffn;
-const execLimits = {timeoutMs: 0, maxOutputBytes: 1 << 20};
 const command = async (file: string, ...args: readonly string[]): Promise<unknown> => await promisify(execFile)(file, args);
-const utf8 = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-
-interface Pod {
-	readonly rig: LaunchRig;
-	readonly monitor: Monitor;
-	/** A container that is started and not waited for. */
-	start(script: string, change?: (spec: LaunchSpec) => LaunchSpec): Promise<LaunchSpec>;
-	/** What a container that runs `script` wrote, and how it ended. */
-	run(
-		script: string,
-		change?: (spec: LaunchSpec) => LaunchSpec,
-	): Promise<{readonly lines: readonly string[]; readonly exitCode: number; readonly spec: LaunchSpec}>;
-}
-
-async function openPod(rig: LaunchRig, userNamespace: UserNamespaceSpec, request: Partial<MonitorRequest> = {}): Promise<Pod> {
-	const sandboxId = request.sandboxId ?? 'pod';
-	const launcher = await rig.openLauncher();
-	const monitor = await launcher.createMonitor(rig.monitorRequest(sandboxId, {...request, userNamespace}));
-	const start: Pod['start'] = async (script, change = spec => spec) => {
-		const plain = await rig.launchSpec(sandboxId, script);
-		const data = `newinstance,ptmxmode=0666,mode=0620,gid=${userNamespace.gids.first + 5}`;
-		const spec = change({...plain, mounts: plain.mounts.map(mount => (mount.target === '/dev/pts' ? {...mount, data} : mount)) as MountSpec[]});
-		await chown(spec.rootfs.upperDir, userNamespace.uids.first, userNamespace.gids.first);
-		await monitor.createContainer(spec);
-		await monitor.startContainer(spec.containerId);
-		return spec;
-	};
-	const run: Pod['run'] = async (script, change) => {
-		const spec = await start(script, change);
-		const {exitCode} = await rig.exitOf(spec.containerId);
-		return {lines: await rig.logLines(spec.containerId), exitCode, spec};
-	};
-	return {rig, monitor, start, run};
-}
-
-function podTest(title: string, body: (t: ExecutionContext, pod: Pod) => Promise<void>, request: Partial<MonitorRequest> = {}): void {
-	test(title, async t => {
-		await using rig = await LaunchRig.open();
-		await body(t, await openPod(rig, FIRST, request));
-	});
-}
-
-const bind = (source: string, target: string, idMapped: boolean): MountSpec => ({
-	kind: 'bind',
-	source,
-	target,
-	recursive: true,
-	readonly: false,
-	recursiveReadOnly: false,
-	noexec: false,
-	nosuid: false,
-	nodev: false,
-	propagation: 'private',
-	idMapped,
-});
-const withMounts =
-	(...mounts: MountSpec[]) =>
-	(spec: LaunchSpec): LaunchSpec => ({...spec, mounts: [...spec.mounts, ...mounts]});
-const asUser =
-	(uid: number) =>
-	(spec: LaunchSpec): LaunchSpec => ({...spec, process: {...spec.process, user: {...spec.process.user, uid}}});
-/** As a privileged one: every capability, nothing masked. */
-const withEverything = (spec: LaunchSpec): LaunchSpec => {
-	const all = ALL_CAPABILITIES;
-	const capabilities = {bounding: all, effective: all, permitted: all, inheritable: 0n, ambient: 0n};
-	return {...spec, maskedPaths: [], readonlyPaths: [], process: {...spec.process, capabilities, noNewPrivileges: false}};
-};
 
 podTest('root inside is another outside: its process, its files, those of the image, and what it writes', async (t, {rig, monitor, run, start}) => {
 	await writeFile(`${rig.dir}/root/lower/etc/of-the-image`, 'x');
@@ -183,81 +115,6 @@ podTest('every capability inside is none outside', async (t, {rig, run}) => {
 	t.is((await stat(`${rig.dir}/of-host-root`)).mode & 0o777, 0o600);
 });
 
-podTest('an exec is in the user namespace, with what it writes and its standard streams', async (t, {rig, monitor, start}) => {
-	const spec = await start('sleep 1000');
-	const result = await monitor.execSync(
-		rig.execRequest(
-			spec,
-			'id -u; tr -s " " < /proc/self/uid_map; readlink /proc/self/ns/user; readlink /proc/1/ns/user; echo made > /by-exec; echo again > /proc/self/fd/2; stat -c %u:%g /made-as-cwd',
-			{
-				cwd: '/made-as-cwd',
-			},
-		),
-		execLimits,
-		null,
-	);
-	const [uid, map, own, first, ...rest] = utf8(result.stdout).trim().split('\n');
-	t.deepEqual([uid, map?.trim(), own, rest], ['0', '0 200000 65536', first, ['0:0']], utf8(result.stderr));
-	t.is((await stat(`${spec.rootfs.upperDir}/by-exec`)).uid, 200_000);
-	const user = await monitor.execSync(
-		rig.execRequest(spec, 'id -u; cat /proc/self/status | grep CapEff; echo by-path > /proc/self/fd/1', {user: {...spec.process.user, uid: 1000}}),
-		execLimits,
-		null,
-	);
-	t.is(user.exitCode, 0, utf8(user.stderr));
-});
-
-podTest('a terminal belongs to the user and has a name', async (t, {rig, monitor, start}) => {
-	const container = await start('tty; stat -c %u:%g $(tty); ls -l /dev/console >/dev/null && echo console; sleep 1000', spec => ({
-		...asUser(1000)(spec),
-		symlinks: [['/dev/ptmx', 'pts/ptmx']],
-		process: {...asUser(1000)(spec).process, tty: true},
-	}));
-	const lines = await until(
-		async () =>
-			await rig.logLines(container.containerId).then(
-				all => (all.length >= 3 ? all : null),
-				() => null,
-			),
-	);
-	t.deepEqual(
-		lines.map(line => line.trim()),
-		['/dev/pts/0', '1000:5', 'console'],
-	);
-	const session = await monitor.exec({...rig.execRequest(container, 'tty', {tty: true}), stdin: false});
-	const chunks: Buffer[] = [];
-	session.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-	t.is(await session.exited, 0);
-	t.is(Buffer.concat(chunks).toString().trim(), '/dev/pts/1');
-});
-
-podTest(
-	"a pod-wide PID namespace: PID 1 is nobody's, and cannot be harmed",
-	async (t, {rig, monitor, run}) => {
-		// Parked in the same PID namespace, and already of the pod's root.
-		const parked = {...(await rig.launchSpec('pod', 'true')), namespaces: {pid: 'pod', cgroup: 'new'}} as const;
-		await monitor.createContainer(parked);
-		const {lines} = await run(
-			'grep -l berth-init /proc/[0-9]*/comm | wc -l; for comm in $(grep -l berth-init /proc/[0-9]*/comm); do (ls ${comm%comm}fd; cat ${comm%comm}environ; ls ${comm%comm}root/) 2>/dev/null; done; stat -c %u /proc/1; kill -9 1 2>/dev/null && echo killed; ls /proc/1/root/ 2>/dev/null; ls /proc/1/fd 2>/dev/null; id -u',
-			spec => withEverything({...spec, namespaces: {pid: 'pod', cgroup: 'new'}}),
-		);
-		t.deepEqual(lines, ['1', '65534', '0']);
-	},
-	{namespaces: {network: true, ipc: true, uts: true, pid: true}},
-);
-
-podTest(
-	"on the node's network it sees the interfaces and may change none",
-	async (t, {run}) => {
-		const {lines} = await run(
-			'ls /sys/class/net | grep -c lo; ip link set lo down 2>/dev/null && echo down; ip addr add 10.9.9.9/32 dev lo 2>/dev/null && echo added; id -u',
-			spec => withEverything(withMounts({kind: 'filesystem', fstype: 'sysfs', target: '/sys', flags: 15, data: ''})(spec)),
-		);
-		t.deepEqual(lines, ['1', '0']);
-	},
-	{namespaces: {network: false, ipc: true, uts: false, pid: false}, hostname: null, sysctls: []},
-);
-
 podTest('layers with names that overlay takes for its own, a read-only root, and a volume that takes new mounts of the node', async (t, {rig, run, start}) => {
 	const odd = `${rig.dir}/root/a:b,${'long'.repeat(60)}`;
 	await mkdir(odd);
@@ -282,19 +139,4 @@ podTest('layers with names that overlay takes for its own, a read-only root, and
 	} finally {
 		await command('umount', '-R', volume);
 	}
-});
-
-podTest("the user's files, a closed working directory, setuid programs", async (t, {rig, run}) => {
-	await writeFile(`${rig.dir}/root/lower/etc/passwd`, 'root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n');
-	await mkdir(`${rig.dir}/root/lower/closed`, {mode: 0o700});
-	const script = 'id -u; id -g; echo $HOME; pwd; echo by-path > /dev/stdout; /bin/nnp';
-	// Prints its effective uid.
-	await copyFile(`${IMAGE_FILES_DIR}/nnp`, `${rig.dir}/root/lower/bin/nnp`);
-	await chmod(`${rig.dir}/root/lower/bin/nnp`, 0o4755);
-	const {lines, exitCode} = await run(script, spec => ({
-		...spec,
-		process: {...shellProcess(script), noNewPrivileges: false, cwd: '/closed', user: {...spec.process.user, spec: 'app'}},
-		symlinks: [['/dev/stdout', '/proc/self/fd/1']],
-	}));
-	t.deepEqual([lines, exitCode], [['1000', '1001', '/home/app', '/closed', 'by-path', 'Effective uid: 0'], 0]);
 });
