@@ -31,6 +31,7 @@ export async function probeUserNamespaces(
 		support = {supported: true, reason: 'layers and volumes are id-mapped'};
 	} catch (error) {
 		support = {supported: false, reason: (error as Error).message};
+		log.warn({err: error}, 'no user namespaces for pods on this node');
 	}
 	try {
 		await kernel.removeTree(dir);
