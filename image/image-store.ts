@@ -18,6 +18,7 @@ import type {
 	PullProgress,
 	PushedImage,
 	RegistryAuth,
+	Owner,
 	Snapshot,
 	Usage,
 } from './image.js';
@@ -280,12 +281,13 @@ class Store implements ImageStore {
 		return {imageFs: {mountpoint: options.rootDir, bytes, inodes}, containerFs: {mountpoint: options.rootDir, ...snapshots.totalUsage()}};
 	}
 
-	async prepareSnapshot(key: string, imageId: string): Promise<Snapshot> {
+	async prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot> {
 		const image = this.#parts.records.get(imageId);
 		if (image === null) throw new NotFoundError('image', imageId);
 		return await this.#parts.snapshots.prepare(
 			key,
 			image.layers.map(({diffId}) => diffId),
+			owner,
 		);
 	}
 
