@@ -121,7 +121,7 @@ class Store implements ImageStore {
 	async #pull(reference: Reference, auth: RegistryAuth | null, signal: AbortSignal): Promise<ImageRecord> {
 		const {options} = this.#parts;
 		try {
-			const source = await RegistrySource.open(reference, auth, options);
+			const source = await RegistrySource.open(reference, auth, this.#parts);
 			try {
 				// With a digest the tag says nothing: what the registry has under it may be another image.
 				const names = [reference.digest === null ? reference : {...reference, tag: null}];
@@ -145,7 +145,7 @@ class Store implements ImageStore {
 		for (const name of record.repoDigests) {
 			try {
 				const reference = parseReference(name);
-				const source = await RegistrySource.open(reference, null, this.#parts.options);
+				const source = await RegistrySource.open(reference, null, this.#parts);
 				try {
 					const origin = {transport: 'docker', reference} as const;
 					await this.#add({source, origin, tagOrDigest: reference.digest ?? '', references: [], keepBlobs: this.#parts.options.keepBlobs}, name, signal);
@@ -256,15 +256,13 @@ class Store implements ImageStore {
 	}
 
 	async push(text: string, target: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<PushedImage> {
-		const {options, content} = this.#parts;
-		return await pushImage({options, content}, {record: this.#get(text), target: parseReference(target), auth}, signal ?? new AbortController().signal);
+		return await pushImage(this.#parts, {record: this.#get(text), target: parseReference(target), auth}, signal ?? new AbortController().signal);
 	}
 
 	async save(references: readonly string[], path: string, format: ArchiveFormat, signal: AbortSignal | null): Promise<readonly ImageRecord[]> {
-		const {options, content} = this.#parts;
 		const images = references.map(reference => ({record: this.#get(reference), name: isImageId(reference) ? null : parseReference(reference)}));
 		return await this.#withTemporaryDir(async dir => {
-			await saveImages({options, content}, {images, path, format, temporaryDir: dir}, signal ?? new AbortController().signal);
+			await saveImages(this.#parts, {images, path, format, temporaryDir: dir}, signal ?? new AbortController().signal);
 			return images.map(({record}) => record);
 		});
 	}

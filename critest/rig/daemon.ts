@@ -36,17 +36,16 @@ export interface DaemonChoices {
 	/** Lines of the config's table [network]. */
 	readonly network?: string;
 	/** Lines of the config's table [image]. */
-	readonly image?: string;
+	readonly image?: string | ((places: Places) => string);
 	/** Files to lie in the CNI conf dir, by name. */
 	readonly networkConfigs?: Readonly<Record<string, object>>;
 	readonly logLevel?: 'debug' | 'warn';
 }
 
-export async function startDaemon(
-	registry: Registry,
-	{network = '', image = '', networkConfigs = {}, logLevel = 'debug'}: DaemonChoices = {},
-): Promise<Daemon> {
+export async function startDaemon(registry: Registry, choices: DaemonChoices = {}): Promise<Daemon> {
+	const {network = '', networkConfigs = {}, logLevel = 'debug'} = choices;
 	const places = newPlaces();
+	const image = typeof choices.image === 'function' ? choices.image(places) : (choices.image ?? '');
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
 	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image}));
 	// crictl refuses to start without one; the endpoints are given as flags.

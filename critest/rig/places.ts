@@ -15,6 +15,8 @@ export interface Places {
 	readonly daemonLog: string;
 	/** CNI's, empty unless a test writes a config. */
 	readonly confDir: string;
+	/** image.registry_config_dir; not made. */
+	readonly certsDir: string;
 	/** Where pods' logs and volumes of a test go. */
 	readonly scratchDir: string;
 	readonly baseDir: string;
@@ -40,6 +42,7 @@ export function newPlaces(): Places {
 		configFile: join(baseDir, 'berth.toml'),
 		daemonLog: join(baseDir, 'daemon.log'),
 		confDir: join(baseDir, 'net.d'),
+		certsDir: join(baseDir, 'certs.d'),
 		scratchDir: join(baseDir, 'scratch'),
 		cgroupRoot: `/berth-${run}`,
 		bridge: `bt${run}`,
@@ -54,7 +57,7 @@ export interface ConfigChoices {
 	readonly logLevel: 'debug' | 'warn';
 	/** Lines of the table [network] besides conf_dir. */
 	readonly network: string;
-	/** Lines of the table [image]. */
+	/** Lines of the table [image] besides registry_config_dir. */
 	readonly image: string;
 }
 
@@ -75,6 +78,7 @@ ${network}
 bridge = ${quoted(places.bridge)}
 subnets = [${quoted(places.subnet)}]
 [image]
+registry_config_dir = ${quoted(places.certsDir)}
 ${image}
 ${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}`;
 }
