@@ -1,0 +1,92 @@
+import {systemClock} from '../../../base/clock.js';
+import type {CriClient} from '../../rig/cri-client.js';
+import {MOVING_TAG, toReference, type CutImage, type CutImages} from './images.js';
+import type {Mark} from './promises.js';
+import type {Random} from './random.js';
+
+const LANES = 3;
+const PULL_TIMEOUT_MS = 120_000;
+
+export interface WorkloadParts extends CutImages {
+	readonly cri: CriClient;
+	/** The disk's. */
+	readonly position: () => number;
+	readonly random: Random;
+	readonly operations: number;
+}
+
+/** Pulls, repeated pulls, pulls that are given up, a tag that moves, and removals, several at once, but one at a time for each image. @returns what was promised when. */
+export async function runWorkload(parts: WorkloadParts): Promise<readonly Mark[]> {
+	const run = new Workload(parts);
+	let left = parts.operations;
+	await Promise.all(
+		Array.from({length: LANES}, async () => {
+			while (left-- > 0) await run.step();
+		}),
+	);
+	return run.marks;
+}
+
+class Workload {
+	readonly marks: Mark[] = [];
+	readonly #parts: WorkloadParts;
+	readonly #busy = new Set<string>();
+	readonly #present = new Set<string>();
+	#moving = false;
+
+	constructor(parts: WorkloadParts) {
+		this.#parts = parts;
+	}
+
+	async step(): Promise<void> {
+		const {images, random} = this.#parts;
+		const image = random.pick(images.filter(({id}) => !this.#busy.has(id)));
+		this.#busy.add(image.id);
+		try {
+			if (this.#present.has(image.id) && random.chance(0.45)) await this.#remove(image);
+			else if (random.chance(0.1)) await this.#giveUp(image);
+			else if (!this.#moving && random.chance(0.2)) await this.#move(image);
+			else await this.#pull(image, image.tag);
+		} finally {
+			this.#busy.delete(image.id);
+		}
+		// A moment in which the disk may write and the file system commit by itself.
+		if (random.chance(0.15)) await systemClock.sleep(random.integer(400));
+	}
+
+	async #pull(image: CutImage, tag: string): Promise<void> {
+		const reference = toReference(tag);
+		this.#mark('asked', reference, image.id);
+		const {image_ref: pulled} = await this.#parts.cri.image('PullImage', {image: {image: reference}}, PULL_TIMEOUT_MS);
+		this.#mark('pulled', reference, image.id);
+		if (pulled !== image.id) throw new Error(`${reference} was pulled as ${pulled}, is ${image.id}`);
+		this.#present.add(image.id);
+	}
+
+	async #move(image: CutImage): Promise<void> {
+		this.#moving = true;
+		try {
+			this.#parts.content.tags.set(MOVING_TAG, image.index);
+			await this.#pull(image, MOVING_TAG);
+		} finally {
+			this.#moving = false;
+		}
+	}
+
+	/** The caller goes away in the middle: nothing is promised, and the pull may end well or not at all. */
+	async #giveUp(image: CutImage): Promise<void> {
+		const reference = toReference(image.tag);
+		this.#mark('asked', reference, image.id);
+		await this.#parts.cri.image('PullImage', {image: {image: reference}}, 1 + this.#parts.random.integer(60)).catch(() => undefined);
+	}
+
+	async #remove(image: CutImage): Promise<void> {
+		this.marks.push({kind: 'removing', positionBytes: this.#parts.position(), imageId: image.id});
+		this.#present.delete(image.id);
+		await this.#parts.cri.image('RemoveImage', {image: {image: image.id}});
+	}
+
+	#mark(kind: 'asked' | 'pulled', reference: string, imageId: string): void {
+		this.marks.push({kind, positionBytes: this.#parts.position(), reference, imageId});
+	}
+}
