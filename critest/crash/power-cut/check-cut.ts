@@ -1,4 +1,5 @@
 import {join} from 'node:path';
+import {systemClock} from '../../../base/clock.js';
 import type {Registry} from '../../fixtures/registry.js';
 import type {CriClient} from '../../rig/cri-client.js';
 import {startDaemon, type Daemon} from '../../rig/daemon.js';
@@ -10,6 +11,8 @@ import type {Promises} from './promises.js';
 /** Damage that says the same in every line need not be read in full. */
 const MAX_LINES = 4;
 const PULL_TIMEOUT_MS = 120_000;
+/** Garbage may be swept a moment later. */
+const SWEEP_MS = 10_000;
 
 export interface CheckParts extends CutImages {
 	readonly registry: Registry;
@@ -133,8 +136,11 @@ class Check {
 
 	async #checkRemoval(daemon: Daemon): Promise<void> {
 		for (const {id} of this.#parts.images) await daemon.cri.image('RemoveImage', {image: {image: id}});
-		const {layers, imageIds, others} = await listStoreFiles(this.#rootDir);
-		const left = [...layers.keys(), ...imageIds, ...others, ...(await listIds(daemon.cri))];
+		const find = async (): Promise<readonly string[]> => {
+			const {layers, imageIds, others} = await listStoreFiles(this.#rootDir);
+			return [...layers.keys(), ...imageIds, ...others, ...(await listIds(daemon.cri))];
+		};
+		const left = await findLasting(find);
 		if (left.length > 0) this.#addList('garbage', 'every image is removed, and these are left', left);
 	}
 
@@ -161,7 +167,7 @@ class Check {
 	}
 
 	async #checkGarbage(when: string): Promise<void> {
-		const {garbage} = await this.#findGarbage();
+		const garbage = await findLasting(async () => (await this.#findGarbage()).garbage);
 		if (garbage.length > 0) this.#addList('garbage', `garbage ${when}`, garbage);
 	}
 
@@ -190,4 +196,14 @@ class Check {
 async function listIds(cri: CriClient): Promise<ReadonlySet<string>> {
 	const {images} = await cri.image('ListImages', {});
 	return new Set(images.map(({id}) => id));
+}
+
+/** @returns what is found and stays. */
+async function findLasting(find: () => Promise<readonly string[]>): Promise<readonly string[]> {
+	const endMs = systemClock.monotonicMs() + SWEEP_MS;
+	for (;;) {
+		const found = await find();
+		if (found.length === 0 || systemClock.monotonicMs() > endMs) return found;
+		await systemClock.sleep(50);
+	}
 }

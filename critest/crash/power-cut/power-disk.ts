@@ -52,10 +52,10 @@ export async function openPowerDisk(dir: string, files: DiskFiles): Promise<Powe
 }
 
 /** Mounts what a cut left: ext4 replays its journal. @throws what mount(8) says. */
-export async function mountImage(image: string, mountPoint: string): Promise<AsyncDisposable> {
+export async function mountImage(image: string, mountPoint: string): Promise<AsyncDisposable & {readonly mountPoint: string}> {
 	await mkdir(mountPoint, {recursive: true});
 	await runOk(['mount', '-t', 'ext4', '-o', 'loop', image, mountPoint]);
-	return {[Symbol.asyncDispose]: () => unmount(mountPoint)};
+	return {mountPoint, [Symbol.asyncDispose]: () => unmount(mountPoint)};
 }
 
 /** Who just ended may hold the file system a moment longer. */

@@ -39,7 +39,11 @@ export async function recordRun(dir: string, {seed, operations, syncs}: RecordCh
 		const env = syncs ? {} : {LD_PRELOAD: NO_SYNC_LIBRARY};
 		await using daemon = await startDaemon(registry, {rootDir: join(disk.mountPoint, 'root'), logLevel: 'warn', env});
 		const neighbour = await startNeighbour(disk.mountPoint, seededRandom(seed, 4));
-		const marks = await runWorkload({...images, cri: daemon.cri, position: disk.position, random: seededRandom(seed, 1), operations}).finally(() =>
+		const restart = async (): Promise<void> => {
+			await daemon.kill();
+			await daemon.start();
+		};
+		const marks = await runWorkload({...images, cri: daemon.cri, position: disk.position, random: seededRandom(seed, 1), operations, restart}).finally(() =>
 			neighbour[Symbol.asyncDispose](),
 		);
 		const recorded: RecordedRun = {seed, startBytes, endBytes: disk.position(), marks};

@@ -13,18 +13,20 @@ export interface WorkloadParts extends CutImages {
 	readonly position: () => number;
 	readonly random: Random;
 	readonly operations: number;
+	/** Kills the daemon and starts it again. */
+	readonly restart: () => Promise<void>;
 }
 
-/** Pulls, repeated pulls, pulls that are given up, a tag that moves, and removals, several at once, but one at a time for each image. @returns what was promised when. */
+/**
+ * Pulls, repeated pulls, pulls that are given up, a tag that moves, and removals, several at once, but one at a time for each image; half-way the daemon is killed
+ * in the middle of a pull. @returns what was promised when.
+ */
 export async function runWorkload(parts: WorkloadParts): Promise<readonly Mark[]> {
-	const run = new Workload(parts);
-	let left = parts.operations;
-	await Promise.all(
-		Array.from({length: LANES}, async () => {
-			while (left-- > 0) await run.step();
-		}),
-	);
-	return run.marks;
+	const workload = new Workload(parts);
+	await workload.run(Math.ceil(parts.operations / 2));
+	await workload.killInTheMiddle();
+	await workload.run(Math.floor(parts.operations / 2));
+	return workload.marks;
 }
 
 class Workload {
@@ -38,7 +40,28 @@ class Workload {
 		this.#parts = parts;
 	}
 
-	async step(): Promise<void> {
+	async run(operations: number): Promise<void> {
+		let left = operations;
+		await Promise.all(
+			Array.from({length: LANES}, async () => {
+				while (left-- > 0) await this.#step();
+			}),
+		);
+	}
+
+	/** What the next daemon finds and does at its start is then part of the log too. */
+	async killInTheMiddle(): Promise<void> {
+		const {images, random, cri, restart} = this.#parts;
+		const image = random.pick(images);
+		const reference = toReference(image.tag);
+		this.#mark('asked', reference, image.id);
+		const pulling = cri.image('PullImage', {image: {image: reference}}, PULL_TIMEOUT_MS).catch(() => undefined);
+		await systemClock.sleep(random.integer(80));
+		await restart();
+		await pulling;
+	}
+
+	async #step(): Promise<void> {
 		const {images, random} = this.#parts;
 		const image = random.pick(images.filter(({id}) => !this.#busy.has(id)));
 		this.#busy.add(image.id);
