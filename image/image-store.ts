@@ -1,34 +1,62 @@
 import {createHash, randomBytes} from 'node:crypto';
-import {mkdir, readdir, readFile, rm} from 'node:fs/promises';
-import {join, matchesGlob} from 'node:path';
-import {writeFileAtomic} from '../base/atomic-file.js';
-import {NotFoundError} from '../base/errors.js';
+import {mkdir, readdir} from 'node:fs/promises';
+import {release} from 'node:os';
+import {join} from 'node:path';
+import {systemClock} from '../base/clock.js';
+import {CancelledError, NotFoundError} from '../base/errors.js';
 import {JoinedCalls} from '../base/joined-calls.js';
-import {KeyedLock} from '../base/keyed-lock.js';
 import type {Logger} from '../base/log.js';
 import type {Kernel} from '../native/native.js';
-import type {ImageOptions, ImageRecord, ImageStore, OpenImageStore, RegistryAuth, Snapshot, Usage} from './image.js';
+import {ContentStore} from './content/content-store.js';
+import type {
+	ArchiveFormat,
+	ImageMetrics,
+	ImageOptions,
+	ImageRecord,
+	ImageStore,
+	OpenImageStore,
+	PullProgress,
+	PushedImage,
+	RegistryAuth,
+	Snapshot,
+	Usage,
+} from './image.js';
 import {LayerStore} from './layer/layer-store.js';
 import {findImages, isDirectory, type LoadableImage, unpackArchive} from './load.js';
-import {type FetchedImage, fetchImage, toLimit} from './pull.js';
+import {PolicyFile} from './policy/policy-file.js';
+import type {ImageOrigin} from './policy/scope.js';
+import {PullsInFlight} from './progress.js';
+import {fetchImage, toLimit} from './pull.js';
+import {pushImage} from './push.js';
+import {isPinned, Registration} from './registration.js';
+import {ImageRecords} from './records.js';
 import {isImageId, parseReference, type Reference, toName, toText} from './reference.js';
 import {RegistrySource} from './registry/client.js';
+import {Repairs} from './repair.js';
+import {saveImages} from './save.js';
+import {SharedSync} from './shared-sync.js';
 import {OverlaySnapshots} from './snapshot/overlay.js';
+import {machineProbe, probeOverlay} from './snapshot/overlay-features.js';
+import type {Snapshotter} from './snapshot/snapshotter.js';
 import type {ImageSource} from './source.js';
 
-const RECORD_VERSION = 1;
-
-/** Reads records, layers and snapshots; what is not whole goes. */
+/** Reads records, layers and snapshots. What no record names goes; an image that lacks a layer is repaired in the background. */
 export const openImageStore: OpenImageStore = async (options, kernel, log) => {
-	const imagesDir = join(options.rootDir, 'images');
-	await mkdir(imagesDir, {recursive: true, mode: 0o700});
 	// Layers are read by containers' users through their root: the way there must be open to them.
 	await mkdir(options.rootDir, {recursive: true, mode: 0o711});
+	for (const name of await readdir(options.rootDir)) if (name.startsWith('tmp-')) await kernel.removeTree(join(options.rootDir, name));
 	const layers = await LayerStore.open(options, kernel, log);
-	const snapshots = await OverlaySnapshots.open(options.rootDir, kernel, layers, log);
-	const store = new Store({options, kernel, log, layers, snapshots, imagesDir});
-	await store.readRecords();
+	const content = await ContentStore.open(options.rootDir);
+	const isWhole = ({layers: wanted}: ImageRecord): boolean => wanted.every(({diffId}) => layers.has(diffId));
+	const records = await ImageRecords.open(options.rootDir, {isWhole, isPinned: repoTags => isPinned(options, repoTags)}, log);
+	const features = await probeOverlay(machineProbe(release()));
+	const snapshots = await OverlaySnapshots.open({rootDir: options.rootDir, kernel, layers, features, clock: systemClock, log});
+	const registration = new Registration({options, records, layers, content});
+	const policy = await PolicyFile.open(options.policyFile, log);
+	const store = new Store({options, kernel, log, layers, content, records, registration, snapshots, policy});
 	await layers.collect(layers.diffIds());
+	await content.collect();
+	store.repair();
 	return store;
 };
 
@@ -37,164 +65,224 @@ interface StoreParts {
 	readonly kernel: Kernel;
 	readonly log: Logger;
 	readonly layers: LayerStore;
-	readonly snapshots: OverlaySnapshots;
-	readonly imagesDir: string;
+	readonly content: ContentStore;
+	readonly records: ImageRecords;
+	readonly registration: Registration;
+	readonly snapshots: Snapshotter;
+	readonly policy: PolicyFile;
+}
+
+/** What is to be added: from where, what to ask for there, and under which names. */
+interface Addition {
+	readonly source: ImageSource;
+	/** What the signature policy goes by. */
+	readonly origin: ImageOrigin;
+	readonly tagOrDigest: string;
+	readonly references: readonly Reference[];
+	readonly keepBlobs: boolean;
 }
 
 class Store implements ImageStore {
 	readonly #parts: StoreParts;
-	readonly #images = new Map<string, ImageRecord>();
 	readonly #pulls = new JoinedCalls<ImageRecord>();
-	/** Changes of records, one at a time: tags move between images. */
-	readonly #changes = new KeyedLock();
+	readonly #inFlight: PullsInFlight;
 	readonly #limit: <T>(work: () => Promise<T>) => Promise<T>;
+	readonly #sync: SharedSync;
+	readonly #repairs: Repairs;
+	readonly #ended = {succeeded: 0, failed: 0, cancelled: 0};
+	#repaired = 0;
 
 	constructor(parts: StoreParts) {
 		this.#parts = parts;
-		this.#limit = toLimit(parts.options.maxConcurrentDownloads);
+		const {options, kernel, layers, records, log} = parts;
+		this.#inFlight = new PullsInFlight(layers, systemClock);
+		this.#limit = toLimit(options.maxConcurrentDownloads);
+		this.#sync = new SharedSync(async () => await kernel.syncFilesystem(options.rootDir));
+		this.#repairs = new Repairs({
+			repair: async (record, signal) => await this.#repair(record, signal),
+			isNeeded: ({id}) => records.getIncomplete(id) !== null,
+			clock: systemClock,
+			log,
+		});
 	}
 
-	async readRecords(): Promise<void> {
-		const {imagesDir, layers, log} = this.#parts;
-		for (const name of await readdir(imagesDir)) {
-			const path = join(imagesDir, name);
-			const record = name.endsWith('.json') ? await readRecord(path) : null;
-			const missing = record?.layers.find(({diffId}) => !layers.has(diffId));
-			if (record === null || missing !== undefined) {
-				log.warn({path, missing: missing?.diffId}, 'image record not usable: the image is to be pulled again');
-				await rm(path, {force: true});
-				continue;
-			}
-			layers.retain(record.layers.map(({diffId}) => diffId));
-			this.#images.set(record.id, {...record, pinned: this.#isPinned(record.repoTags)});
-		}
+	repair(): void {
+		this.#repairs.start(this.#parts.records.listIncomplete());
 	}
 
 	async pull(text: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<ImageRecord> {
 		const reference = parseReference(text);
 		// Another's credentials must not give the image to who lacks them.
 		const who = createHash('sha256').update(JSON.stringify(auth)).digest('hex');
-		return await this.#pulls.run(`${toText(reference)} ${who}`, signal ?? undefined, async joined => {
-			const source = await RegistrySource.open(reference, auth, this.#parts.options);
+		return await this.#pulls.run(`${toText(reference)} ${who}`, signal ?? undefined, async joined => await this.#pull(reference, auth, joined));
+	}
+
+	async #pull(reference: Reference, auth: RegistryAuth | null, signal: AbortSignal): Promise<ImageRecord> {
+		const {options} = this.#parts;
+		try {
+			const source = await RegistrySource.open(reference, auth, options);
 			try {
-				return await this.#add(source, reference.digest ?? reference.tag ?? 'latest', [reference], joined);
+				// With a digest the tag says nothing: what the registry has under it may be another image.
+				const names = [reference.digest === null ? reference : {...reference, tag: null}];
+				const tagOrDigest = reference.digest ?? reference.tag ?? 'latest';
+				const origin = {transport: 'docker', reference} as const;
+				const record = await this.#add({source, origin, tagOrDigest, references: names, keepBlobs: options.keepBlobs}, toText(reference), signal);
+				this.#ended.succeeded++;
+				return record;
 			} finally {
 				await source.close();
 			}
-		});
+		} catch (error) {
+			this.#ended[error instanceof CancelledError ? 'cancelled' : 'failed']++;
+			throw error;
+		}
+	}
+
+	/** Fetches only the layers that are missing. From any of the repositories that it was pulled from, with credentials from files at most. */
+	async #repair(record: ImageRecord, signal: AbortSignal): Promise<void> {
+		let failure: unknown = new NotFoundError('image', record.id);
+		for (const name of record.repoDigests) {
+			try {
+				const reference = parseReference(name);
+				const source = await RegistrySource.open(reference, null, this.#parts.options);
+				try {
+					const origin = {transport: 'docker', reference} as const;
+					await this.#add({source, origin, tagOrDigest: reference.digest ?? '', references: [], keepBlobs: this.#parts.options.keepBlobs}, name, signal);
+				} finally {
+					await source.close();
+				}
+				this.#repaired++;
+				return;
+			} catch (error) {
+				failure = error;
+			}
+		}
+		throw failure;
 	}
 
 	async load(path: string): Promise<readonly ImageRecord[]> {
-		if (await isDirectory(path)) return await this.#loadAll(await findImages(path));
+		if (await isDirectory(path)) return await this.#loadAll(await findImages(path, null));
 		const {options, kernel} = this.#parts;
-		const dir = join(options.rootDir, `load-${randomBytes(6).toString('hex')}`);
-		await mkdir(dir, {mode: 0o700});
-		try {
+		return await this.#withTemporaryDir(async dir => {
 			await unpackArchive(kernel, path, dir, {maxBytes: options.maxLayerBytes * 4, maxInodes: options.maxLayerInodes});
-			return await this.#loadAll(await findImages(dir));
-		} finally {
-			await kernel.removeTree(dir);
-		}
+			return await this.#loadAll(await findImages(dir, path));
+		});
 	}
 
 	async #loadAll(images: readonly LoadableImage[]): Promise<readonly ImageRecord[]> {
 		const records: ImageRecord[] = [];
-		for (const {names, digest, source} of images) records.push(await this.#add(source, digest, names.map(parseReference), new AbortController().signal));
+		for (const {names, origin, digest, source} of images) {
+			const addition = {source, origin, tagOrDigest: digest, references: names.map(parseReference), keepBlobs: true};
+			records.push(await this.#add(addition, names[0] ?? digest, new AbortController().signal));
+		}
 		return records;
 	}
 
 	/** Fetches and records. The layers are retained from before the first fetch until the record has them, or for good. */
-	async #add(source: ImageSource, tagOrDigest: string, references: readonly Reference[], signal: AbortSignal): Promise<ImageRecord> {
-		const {options, layers, kernel} = this.#parts;
-		let held: readonly string[] = [];
-		const retained = (diffIds: readonly string[]): void => {
-			held = diffIds;
-			layers.retain(diffIds);
-		};
+	async #add({source, origin, tagOrDigest, references, keepBlobs}: Addition, name: string, signal: AbortSignal): Promise<ImageRecord> {
+		const {options, layers, content, registration, policy} = this.#parts;
+		const inFlight = this.#inFlight.begin(name);
+		let diffIds: readonly string[] = [];
+		let digests: readonly string[] = [];
+		const kept = keepBlobs ? content.keeping(source) : source;
 		try {
-			const fetched = await fetchImage({options, layers, limit: this.#limit}, source, tagOrDigest, retained, signal);
+			const fetched = await fetchImage(
+				{options, layers, limit: this.#limit, assertAllowed: async found => await policy.assertAllowed({origin, digests: found, source, signal})},
+				kept,
+				tagOrDigest,
+				known => {
+					diffIds = known.map(({diffId}) => diffId);
+					digests = known.map(({descriptor}) => descriptor.digest);
+					layers.retain(diffIds);
+					content.retain(digests);
+					inFlight.know(known);
+				},
+				signal,
+			);
+			if (keepBlobs)
+				await content.keep(
+					source,
+					fetched.layers.map(({descriptor}) => descriptor),
+					signal,
+				);
+			inFlight.sync();
 			// Before the record: an image that is said to exist is on disk.
-			await kernel.syncFilesystem(options.rootDir);
-			return await this.#changes.run('', async () => await this.#record(fetched, references));
+			await this.#sync.run();
+			return await registration.add(fetched, references);
 		} finally {
-			layers.release(held);
-			await layers.collect(held);
+			this.#inFlight.end(inFlight);
+			layers.release(diffIds);
+			content.release(digests);
+			await layers.collect(diffIds);
+			await content.collect(digests);
 		}
 	}
 
-	async #record(fetched: FetchedImage, references: readonly Reference[]): Promise<ImageRecord> {
-		const before = this.#images.get(fetched.id);
-		const tags = references.flatMap(reference => (reference.tag === null ? [] : [`${toName(reference)}:${reference.tag}`]));
-		const digests = references.map(reference => `${toName(reference)}@${fetched.digest}`);
-		for (const other of [...this.#images.values()]) {
-			if (other.id !== fetched.id && other.repoTags.some(tag => tags.includes(tag)))
-				await this.#put({...other, repoTags: other.repoTags.filter(tag => !tags.includes(tag))});
+	pullProgress(text: string): PullProgress | null {
+		try {
+			return this.#inFlight.size === 0 ? null : this.#inFlight.progress(toText(parseReference(text)));
+		} catch {
+			return null;
 		}
-		const repoTags = sorted([...(before?.repoTags ?? []), ...tags]);
-		const record: ImageRecord = {
-			id: fetched.id,
-			repoTags,
-			repoDigests: sorted([...(before?.repoDigests ?? []), ...digests]),
-			sizeBytes: fetched.sizeBytes,
-			config: fetched.config,
-			layers: toChain(fetched.layers),
-			pinned: this.#isPinned(repoTags),
-			configJson: fetched.configJson,
-		};
-		await this.#put(record);
-		if (before === undefined) this.#parts.layers.retain(record.layers.map(({diffId}) => diffId));
-		return record;
 	}
 
 	find(text: string): ImageRecord | null {
-		if (isImageId(text)) return this.#images.get(text.startsWith('sha256:') ? text : `sha256:${text}`) ?? null;
-		return this.#findByName(text) ?? this.#findByPrefix(text);
-	}
-
-	#findByName(text: string): ImageRecord | null {
-		let reference: Reference;
-		try {
-			reference = parseReference(text);
-		} catch {
-			// No reference names no image: ImageStatus of it is an empty answer.
-			return null;
-		}
-		const name = reference.digest === null ? toText(reference) : `${toName(reference)}@${reference.digest}`;
-		for (const image of this.#images.values()) if ((reference.digest === null ? image.repoTags : image.repoDigests).includes(name)) return image;
-		return null;
+		const {records} = this.#parts;
+		const key = toKey(text);
+		return (key === null ? null : isImageId(key) ? records.get(key) : records.findByName(key)) ?? this.#findByPrefix(text);
 	}
 
 	#findByPrefix(text: string): ImageRecord | null {
 		const prefix = text.startsWith('sha256:') ? text : `sha256:${text}`;
 		if (!/^sha256:[0-9a-f]{4,63}$/.test(prefix)) return null;
-		const fits = [...this.#images.values()].filter(({id}) => id.startsWith(prefix));
+		const fits = this.list().filter(({id}) => id.startsWith(prefix));
 		return fits.length === 1 ? (fits[0] ?? null) : null;
 	}
 
-	list(): readonly ImageRecord[] {
-		return [...this.#images.values()];
+	/** @throws {NotFoundError} */
+	#get(text: string): ImageRecord {
+		const record = this.find(text);
+		if (record === null) throw new NotFoundError('image', text);
+		return record;
 	}
 
-	async remove(text: string): Promise<void> {
-		await this.#changes.run('', async () => {
-			const image = this.find(text);
-			if (image === null) return;
-			await rm(this.#recordPath(image.id), {force: true});
-			this.#images.delete(image.id);
-			const diffIds = image.layers.map(({diffId}) => diffId);
-			this.#parts.layers.release(diffIds);
-			await this.#parts.layers.collect(diffIds);
+	list(): readonly ImageRecord[] {
+		return this.#parts.records.list();
+	}
+
+	async tag(text: string, target: string): Promise<ImageRecord> {
+		return await this.#parts.registration.tag(() => this.#get(text), target);
+	}
+
+	async push(text: string, target: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<PushedImage> {
+		const {options, content} = this.#parts;
+		return await pushImage({options, content}, {record: this.#get(text), target: parseReference(target), auth}, signal ?? new AbortController().signal);
+	}
+
+	async save(references: readonly string[], path: string, format: ArchiveFormat, signal: AbortSignal | null): Promise<readonly ImageRecord[]> {
+		const {options, content} = this.#parts;
+		const images = references.map(reference => ({record: this.#get(reference), name: isImageId(reference) ? null : parseReference(reference)}));
+		return await this.#withTemporaryDir(async dir => {
+			await saveImages({options, content}, {images, path, format, temporaryDir: dir}, signal ?? new AbortController().signal);
+			return images.map(({record}) => record);
 		});
 	}
 
+	async remove(text: string): Promise<void> {
+		const key = toKey(text) ?? '';
+		await this.#parts.registration.remove(() => this.find(text) ?? this.#parts.records.findIncomplete(key));
+	}
+
 	fsInfo() {
-		const {options, layers, snapshots} = this.#parts;
-		return {imageFs: {mountpoint: options.rootDir, ...layers.usage}, containerFs: {mountpoint: options.rootDir, ...snapshots.knownUsage()}};
+		const {options, layers, content, snapshots} = this.#parts;
+		const bytes = layers.usage.bytes + content.usage.bytes;
+		const inodes = layers.usage.inodes + content.usage.inodes;
+		return {imageFs: {mountpoint: options.rootDir, bytes, inodes}, containerFs: {mountpoint: options.rootDir, ...snapshots.totalUsage()}};
 	}
 
 	async prepareSnapshot(key: string, imageId: string): Promise<Snapshot> {
-		const image = this.#images.get(imageId);
-		if (image === undefined) throw new NotFoundError('image', imageId);
+		const image = this.#parts.records.get(imageId);
+		if (image === null) throw new NotFoundError('image', imageId);
 		return await this.#parts.snapshots.prepare(
 			key,
 			image.layers.map(({diffId}) => diffId),
@@ -213,42 +301,44 @@ class Store implements ImageStore {
 		return this.#parts.snapshots.keys();
 	}
 
+	snapshotFeatures() {
+		return this.#parts.snapshots.features();
+	}
+
+	metrics(): ImageMetrics {
+		return {
+			pulls: {...this.#ended},
+			pulledBytes: this.#parts.layers.pulledBytes,
+			pullsInFlight: this.#inFlight.size,
+			repairs: this.#repaired,
+			incompleteImages: this.#parts.records.listIncomplete().length,
+		};
+	}
+
 	async close(): Promise<void> {
-		await this.#changes.run('', async () => {});
+		await this.#repairs.close();
+		await this.#parts.snapshots.close();
+		await this.#parts.registration.close();
 	}
 
-	async #put(record: ImageRecord): Promise<void> {
-		await writeFileAtomic(this.#recordPath(record.id), JSON.stringify({version: RECORD_VERSION, record}), {durable: true});
-		this.#images.set(record.id, record);
-	}
-
-	#recordPath(id: string): string {
-		return join(this.#parts.imagesDir, `${id.slice('sha256:'.length)}.json`);
-	}
-
-	#isPinned(repoTags: readonly string[]): boolean {
-		return repoTags.some(tag => this.#parts.options.pinnedImages.some(glob => matchesGlob(tag, glob)));
+	async #withTemporaryDir<T>(work: (dir: string) => Promise<T>): Promise<T> {
+		const dir = join(this.#parts.options.rootDir, `tmp-${randomBytes(6).toString('hex')}`);
+		await mkdir(dir, {mode: 0o700});
+		try {
+			return await work(dir);
+		} finally {
+			await this.#parts.kernel.removeTree(dir);
+		}
 	}
 }
 
-async function readRecord(path: string): Promise<ImageRecord | null> {
+/** An image's id, or its normalised name as records have it; null for what can be neither: it names no image. */
+function toKey(text: string): string | null {
+	if (isImageId(text)) return text.startsWith('sha256:') ? text : `sha256:${text}`;
 	try {
-		const {version, record} = JSON.parse(await readFile(path, 'utf8')) as {readonly version: number; readonly record: ImageRecord};
-		return version === RECORD_VERSION && Array.isArray(record.layers) && isImageId(record.id) ? record : null;
+		const reference = parseReference(text);
+		return reference.digest === null ? toText(reference) : `${toName(reference)}@${reference.digest}`;
 	} catch {
 		return null;
 	}
-}
-
-/** Chain ids as image-spec config.md defines them ("Layer ChainID"). */
-function toChain(layers: FetchedImage['layers']): ImageRecord['layers'] {
-	let chainId = '';
-	return layers.map(({digest, diffId}) => {
-		chainId = chainId === '' ? diffId : `sha256:${createHash('sha256').update(`${chainId} ${diffId}`).digest('hex')}`;
-		return {digest, diffId, chainId};
-	});
-}
-
-function sorted(names: readonly string[]): readonly string[] {
-	return [...new Set(names)].sort();
 }

@@ -7,6 +7,8 @@ export interface ImageOptions {
 	readonly rootDir: string;
 	/** Per registry host ("registry.k8s.io"; "_default" for all others). */
 	readonly registries: Readonly<Record<string, RegistryOptions>>;
+	/** Signature policy (containers-policy.json(5)); null = every image is accepted. */
+	readonly policyFile: string | null;
 	/** Layers fetched at once, over all pulls. */
 	readonly maxConcurrentDownloads: number;
 	/** A layer that unpacks to more is refused. */
@@ -16,6 +18,8 @@ export interface ImageOptions {
 	readonly stallTimeoutMs: number;
 	/** References never collected by the kubelet; shell globs. */
 	readonly pinnedImages: readonly string[];
+	/** Keep the compressed layers of pulled images too, for push and save without the registry. Those of loaded images are always kept. */
+	readonly keepBlobs: boolean;
 	/** "linux/amd64" of this machine. */
 	readonly platform: {readonly os: string; readonly architecture: string; readonly variant: string | null};
 }
@@ -42,11 +46,43 @@ export interface ImageRecord {
 	readonly sizeBytes: number;
 	readonly config: ImageConfig;
 	/** Topmost last. */
-	readonly layers: readonly {readonly digest: string; readonly diffId: string; readonly chainId: string}[];
+	readonly layers: readonly ImageLayer[];
 	readonly pinned: boolean;
-	/** The OCI image config as JSON text, for verbose status. */
+	/** The OCI image config, exactly as its digest is of. */
 	readonly configJson: string;
+	/** This machine's manifest, exactly as its digest is of; null in records of a berth that did not keep it. */
+	readonly manifest: {readonly digest: string; readonly mediaType: string; readonly json: string} | null;
 }
+export interface ImageLayer {
+	/** Of the blob. */
+	readonly digest: string;
+	readonly mediaType: string;
+	readonly sizeBytes: number;
+	/** Of the uncompressed archive. */
+	readonly diffId: string;
+	readonly chainId: string;
+}
+
+/** How far a pull is. */
+export interface PullProgress {
+	/** As asked for, normalised. */
+	readonly reference: string;
+	readonly startedAtNs: bigint;
+	readonly phase: 'resolving' | 'fetching' | 'syncing';
+	/** Compressed. null until the manifest is known. */
+	readonly totalBytes: number | null;
+	readonly fetchedBytes: number;
+	readonly layers: readonly {readonly digest: string; readonly sizeBytes: number; readonly fetchedBytes: number; readonly present: boolean}[];
+}
+
+/** Where an image was pushed. */
+export interface PushedImage {
+	readonly reference: string;
+	readonly digest: string;
+	/** What had to be sent; the registry had the rest. */
+	readonly sentBytes: number;
+}
+export type ArchiveFormat = 'oci-dir' | 'oci-archive' | 'docker-archive';
 
 /** What the OCI image config says of running (image-spec config.md). */
 export interface ImageConfig {
@@ -72,11 +108,26 @@ export interface RegistryAuth {
 	readonly registryToken: string;
 }
 
+/** Counters and gauges of the store, in the words of Prometheus. */
+export interface ImageMetrics {
+	readonly pulls: Readonly<Record<'succeeded' | 'failed' | 'cancelled', number>>;
+	readonly pulledBytes: number;
+	readonly pullsInFlight: number;
+	readonly repairs: number;
+	readonly incompleteImages: number;
+}
+
 export interface Snapshot {
 	/** Topmost first. */
 	readonly lowerDirs: readonly string[];
 	readonly upperDir: string;
 	readonly workDir: string;
+}
+/** An optional ability of the filesystem, and why it is used or not. */
+export interface SnapshotFeature {
+	readonly name: string;
+	readonly used: boolean;
+	readonly reason: string;
 }
 export interface Usage {
 	readonly bytes: number;
@@ -90,6 +141,14 @@ export interface ImageStore {
 	/** By id (with or without "sha256:", or a unique prefix), by reference (normalised) or by repo digest; null when absent. */
 	find(reference: string): ImageRecord | null;
 	list(): readonly ImageRecord[];
+	/** Of the pull of this reference in flight; null when there is none. */
+	pullProgress(reference: string): PullProgress | null;
+	/** Gives the image a further tag, taking it from the image that had it. @throws {NotFoundError} {InvalidArgumentError} the target has no tag. */
+	tag(reference: string, target: string): Promise<ImageRecord>;
+	/** Sends the image's manifest for this machine and its blobs to a registry. Layers that are not kept come from where the image was pulled. */
+	push(reference: string, target: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<PushedImage>;
+	/** Writes images to `path`: a new directory, or a tar that appears whole. */
+	save(references: readonly string[], path: string, format: ArchiveFormat, signal: AbortSignal | null): Promise<readonly ImageRecord[]>;
 	/** Drops all tags of the image and what only it uses. Absent: no error. Layers in use by a snapshot stay until it goes. */
 	remove(reference: string): Promise<void>;
 	/** Loads every image of an OCI layout directory or archive (tar) or docker archive; returns them. */
@@ -104,6 +163,9 @@ export interface ImageStore {
 	snapshotUsage(key: string): Promise<Usage | null>;
 	/** Keys of all snapshots, for recovery to compare. */
 	snapshotKeys(): readonly string[];
+	/** What the snapshotter found on this machine. */
+	snapshotFeatures(): readonly SnapshotFeature[];
+	metrics(): ImageMetrics;
 	close(): Promise<void>;
 }
 

@@ -4,12 +4,15 @@ import {join} from 'node:path';
 import {CorruptError, InvalidArgumentError} from '../base/errors.js';
 import type {Kernel} from '../native/native.js';
 import {type Descriptor, digestOf, MAX_MANIFEST_BYTES, toImageConfig} from './manifest.js';
+import type {ImageOrigin} from './policy/scope.js';
 import type {ImageSource} from './source.js';
 
 /** An image found in a layout or archive. */
 export interface LoadableImage {
 	/** As written there: "docker.io/library/busybox:1" or ''. */
 	readonly names: readonly string[];
+	/** What the signature policy goes by. */
+	readonly origin: ImageOrigin;
 	/** What to ask the source for. */
 	readonly digest: string;
 	readonly source: ImageSource;
@@ -37,15 +40,21 @@ export async function unpackArchive(
 	}
 }
 
-/** The images of an OCI layout (image-spec image-layout.md) or of what `docker save` writes. @throws {InvalidArgumentError} neither. */
-export async function findImages(dir: string): Promise<readonly LoadableImage[]> {
+/**
+ * The images of an OCI layout (image-spec image-layout.md) or of what `docker save` writes.
+ *
+ * @param archivePath The archive that was unpacked into `dir`; null when there was none.
+ * @throws {InvalidArgumentError} neither.
+ */
+export async function findImages(dir: string, archivePath: string | null): Promise<readonly LoadableImage[]> {
 	const root = await realpath(dir);
-	if (await isFile(join(root, 'index.json'))) return await fromLayout(root);
-	if (await isFile(join(root, 'manifest.json'))) return await fromDockerArchive(root);
+	const path = archivePath === null ? root : await realpath(archivePath);
+	if (await isFile(join(root, 'index.json'))) return await fromLayout(root, {transport: archivePath === null ? 'oci' : 'oci-archive', path});
+	if (await isFile(join(root, 'manifest.json'))) return await fromDockerArchive(root, {transport: 'docker-archive', path});
 	throw new InvalidArgumentError('path holds neither an OCI layout (index.json) nor a docker archive (manifest.json)', {field: 'path'});
 }
 
-async function fromLayout(root: string): Promise<readonly LoadableImage[]> {
+async function fromLayout(root: string, origin: ImageOrigin): Promise<readonly LoadableImage[]> {
 	const index = JSON.parse(Buffer.from(await readInside(root, 'index.json')).toString('utf8')) as {
 		readonly manifests?: readonly (Descriptor & {readonly annotations?: Readonly<Record<string, string>>})[];
 	};
@@ -58,7 +67,7 @@ async function fromLayout(root: string): Promise<readonly LoadableImage[]> {
 	return entries.map(({digest, annotations}) => {
 		const name = annotations?.['io.containerd.image.name'] ?? annotations?.['org.opencontainers.image.ref.name'] ?? '';
 		// A bare tag names no repository.
-		return {names: name.includes('/') || name.includes(':') ? [name] : [], digest, source};
+		return {names: name.includes('/') || name.includes(':') ? [name] : [], origin, digest, source};
 	});
 }
 
@@ -69,7 +78,7 @@ interface DockerEntry {
 }
 
 /** `docker save` has no manifest with digests: one is made from the files. */
-async function fromDockerArchive(root: string): Promise<readonly LoadableImage[]> {
+async function fromDockerArchive(root: string, origin: ImageOrigin): Promise<readonly LoadableImage[]> {
 	const entries = JSON.parse(Buffer.from(await readInside(root, 'manifest.json')).toString('utf8')) as readonly DockerEntry[];
 	const images: LoadableImage[] = [];
 	for (const entry of entries) {
@@ -94,7 +103,7 @@ async function fromDockerArchive(root: string): Promise<readonly LoadableImage[]
 			manifest: async () => manifest,
 			blob: descriptor => streamInside(root, files.get(descriptor.digest) ?? blobPath(descriptor.digest)),
 		};
-		images.push({names: entry.RepoTags ?? [], digest: digestOf(manifest), source});
+		images.push({names: entry.RepoTags ?? [], origin, digest: digestOf(manifest), source});
 	}
 	return images;
 }

@@ -1,7 +1,7 @@
-import {CancelledError, CorruptError, throwIfCancelled} from '../base/errors.js';
+import {CancelledError, CorruptError, InvalidArgumentError, throwIfCancelled} from '../base/errors.js';
 import type {ImageConfig, ImageOptions} from './image.js';
 import type {LayerStore} from './layer/layer-store.js';
-import {assertDigest, choosePlatform, type Descriptor, digestOf, type Manifest, toImageConfig, toIndex, toManifest} from './manifest.js';
+import {assertDigest, choosePlatform, type ConfigPlatform, type Descriptor, digestOf, toImageConfig, toIndex, toJsonText, toManifest} from './manifest.js';
 import type {ImageSource} from './source.js';
 
 const MAX_INDEX_DEPTH = 4;
@@ -16,43 +16,63 @@ export interface FetchedImage {
 	readonly config: ImageConfig;
 	readonly configJson: string;
 	readonly sizeBytes: number;
-	readonly layers: readonly {readonly digest: string; readonly diffId: string}[];
+	readonly manifest: {readonly digest: string; readonly mediaType: string; readonly json: string};
+	readonly layers: readonly FetchedLayer[];
+}
+export interface FetchedLayer {
+	readonly descriptor: Descriptor;
+	readonly diffId: string;
 }
 
 export interface FetchParts {
 	readonly options: ImageOptions;
 	readonly layers: LayerStore;
+	/** Asks the signature policy about what was resolved: the manifest or index that was named, and this machine's manifest. */
+	readonly assertAllowed: (digests: readonly string[]) => Promise<void>;
 	/** Runs at most maxConcurrentDownloads at once, over all pulls. */
 	readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /**
  * Fetches the image that `tagOrDigest` names at the source: index → this machine's manifest → config → layers, several at once.
- * `retained` is called with the layers before the first is fetched, so that no collection takes one away meanwhile.
+ * The policy is asked as soon as the manifest is known, before anything that it names is fetched.
+ * `known` is called with the layers before the first is fetched, so that no collection takes one away meanwhile.
  *
- * @throws {CorruptError} a digest, size or form is wrong. {InvalidArgumentError} no such platform, unknown media types. Whatever the source throws.
+ * @throws {CorruptError} a digest, size or form is wrong. {InvalidArgumentError} no such platform, unknown media types. Whatever the source and the policy throw.
  */
 export async function fetchImage(
 	parts: FetchParts,
 	source: ImageSource,
 	tagOrDigest: string,
-	retained: (diffIds: readonly string[]) => void,
+	known: (layers: readonly FetchedLayer[]) => void,
 	signal: AbortSignal,
 ): Promise<FetchedImage> {
-	const {manifest, digest} = await fetchManifest(parts, source, tagOrDigest, signal);
+	const {bytes, digest} = await fetchManifest(parts, source, tagOrDigest, signal);
+	await parts.assertAllowed([digest, digestOf(bytes)]);
+	const manifest = toManifest(bytes);
 	const configBytes = await collectBlob(source, manifest.config, signal);
-	const {config, diffIds} = toImageConfig(configBytes);
+	const {config, diffIds, platform} = toImageConfig(configBytes);
+	assertPlatform(platform, parts.options.platform);
 	if (diffIds.length !== manifest.layers.length) throw new CorruptError(`image config names ${diffIds.length} layers, the manifest ${manifest.layers.length}`);
-	retained(diffIds);
-	await fetchLayers(parts, source, manifest.layers, diffIds, signal);
+	const layers = manifest.layers.map((descriptor, index) => ({descriptor, diffId: diffIds[index] ?? ''}));
+	known(layers);
+	await fetchLayers(parts, source, layers, signal);
 	return {
 		id: manifest.config.digest,
 		digest,
 		config,
-		configJson: Buffer.from(configBytes).toString('utf8'),
+		configJson: toJsonText(configBytes, 'image config'),
 		sizeBytes: manifest.layers.reduce((sum, {size}) => sum + size, manifest.config.size),
-		layers: manifest.layers.map((layer, index) => ({digest: layer.digest, diffId: diffIds[index] ?? ''})),
+		manifest: {digest: digestOf(bytes), mediaType: manifest.mediaType, json: toJsonText(bytes, 'manifest')},
+		layers,
 	};
+}
+
+/** An index is chosen from, but a bare manifest says only in its config what it is for. @throws {InvalidArgumentError} */
+function assertPlatform(found: ConfigPlatform, wanted: ImageOptions['platform']): void {
+	const fits = (found.os === '' || found.os === wanted.os) && (found.architecture === '' || found.architecture === wanted.architecture);
+	if (!fits)
+		throw new InvalidArgumentError(`image is for ${found.os || '?'}/${found.architecture || '?'}, this machine is ${wanted.os}/${wanted.architecture}`);
 }
 
 async function fetchManifest(
@@ -60,13 +80,13 @@ async function fetchManifest(
 	source: ImageSource,
 	tagOrDigest: string,
 	signal: AbortSignal,
-): Promise<{readonly manifest: Manifest; readonly digest: string}> {
+): Promise<{readonly bytes: Uint8Array; readonly digest: string}> {
 	let bytes = await source.manifest(tagOrDigest, signal);
 	if (tagOrDigest.startsWith('sha256:')) assertDigest(bytes, tagOrDigest, 'manifest');
 	const digest = digestOf(bytes);
 	for (let depth = 0; depth < MAX_INDEX_DEPTH; depth++) {
 		const entries = toIndex(bytes);
-		if (entries === null) return {manifest: toManifest(bytes), digest};
+		if (entries === null) return {bytes, digest};
 		const chosen = choosePlatform(entries, parts.options.platform);
 		bytes = await source.manifest(chosen.digest, signal);
 		assertDigest(bytes, chosen.digest, 'manifest');
@@ -84,22 +104,16 @@ async function collectBlob(source: ImageSource, descriptor: Descriptor, signal: 
 }
 
 /** All of them, also when one fails: none may still be unpacking when the caller cleans up. */
-async function fetchLayers(
-	parts: FetchParts,
-	source: ImageSource,
-	descriptors: readonly Descriptor[],
-	diffIds: readonly string[],
-	signal: AbortSignal,
-): Promise<void> {
+async function fetchLayers(parts: FetchParts, source: ImageSource, layers: readonly FetchedLayer[], signal: AbortSignal): Promise<void> {
 	const failed = new AbortController();
 	const either = AbortSignal.any([signal, failed.signal]);
 	let first: unknown = null;
 	await Promise.all(
-		descriptors.map(async (descriptor, index) => {
+		layers.map(async ({descriptor, diffId}) => {
 			try {
 				await parts.limit(async () => {
 					throwIfCancelled(either, 'pull');
-					return await parts.layers.ensure(source, descriptor, diffIds[index] ?? '', either);
+					return await parts.layers.ensure(source, descriptor, diffId, either);
 				});
 			} catch (error) {
 				first ??= error;

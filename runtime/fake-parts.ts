@@ -152,6 +152,7 @@ export const FAKE_IMAGE: ImageRecord = {
 	layers: [],
 	pinned: false,
 	configJson: '{}',
+	manifest: null,
 };
 
 /** Only snapshots and find; the rest is image/'s own business. */

@@ -109,6 +109,16 @@ export const KEYS = {
 			'A table per registry host ("_default": all others): mirrors (base URLs, tried in order before the host), plain_http, insecure_skip_verify, ca_file (PEM).\n[image.registries."registry.k8s.io"]\nmirrors = ["https://mirror.example:5000"]',
 		),
 		pinned: key(texts, [], 'References that the kubelet must never collect; shell globs.'),
+		keep_blobs: key(
+			flag,
+			false,
+			'Keep the compressed layers of pulled images too (about half as much disk again), so that push and save need no registry. Those of loaded images are always kept.',
+		),
+		policy_file: key(
+			textOrPath,
+			'',
+			'Signature policy in the format of containers-policy.json(5), read anew for each pull; "" = every image is accepted. While it cannot be used, pulls are refused.',
+		),
 		max_concurrent_downloads: key(integer(1, 64), 4, 'Layers fetched at once, over all pulls.'),
 		max_layer_bytes: key(integer(MIB, 1024 * GIB), 64 * GIB, 'A layer that unpacks to more bytes is refused.'),
 		max_layer_inodes: key(integer(1000, 100_000_000), 10_000_000, 'A layer with more files is refused.'),
@@ -132,6 +142,19 @@ export const KEYS = {
 	streaming: {
 		address: key(v.pipe(text, v.check(isIPv4, 'must be an IPv4 address')), '127.0.0.1', 'Where exec streams are served; the kubelet connects to it.'),
 		port: key(integer(0, 65_535), 0, '0 = any free one.'),
+	},
+	metrics: {
+		address: key(
+			v.pipe(
+				text,
+				v.regex(
+					/^(?:|unix:\/[^\0]+|(?:127(?:\.\d{1,3}){3}|\[::1\]):\d{1,5})$/,
+					'must be an address of loopback such as "127.0.0.1:9180", "unix:" and an absolute path, or ""',
+				),
+			),
+			'',
+			'Where Prometheus finds /metrics: "127.0.0.1:9180", "unix:/run/berth/metrics.sock"; "" = nowhere.',
+		),
 	},
 	runtime: {
 		default_capabilities: key(

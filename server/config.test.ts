@@ -103,7 +103,7 @@ test('defaultToml is valid and says the defaults', async t => {
 		.split('\n')
 		.map(line => line.replace(/^#(?! )/, ''))
 		.join('\n');
-	t.deepEqual(parse(text.replaceAll(/^#.*$/gm, '')), parse('[log]\n[image]\n[network.embedded]\n[streaming]\n[runtime]\n'));
+	t.deepEqual(parse(text.replaceAll(/^#.*$/gm, '')), parse('[log]\n[image]\n[network.embedded]\n[streaming]\n[metrics]\n[runtime]\n'));
 	const {config} = await loadConfig(await configFile(t, uncommented), {});
 	t.deepEqual(config, defaults);
 });

@@ -14,6 +14,7 @@ import type {Config} from './config-schema.js';
 import {takeDaemonLock} from './daemon-lock.js';
 import {createGrpcServer, shutDown} from './grpc-server.js';
 import {assertHost} from './host.js';
+import {openMetricsEndpoint} from './metrics-endpoint.js';
 import {launcherBinaryPath, toCniOptions, toImageOptions, toRuntimeOptions} from './options.js';
 import {bindSocket} from './socket.js';
 import {openStreamingServer} from './streaming/server.js';
@@ -78,6 +79,8 @@ async function openDaemon(config: Config, log: Logger, closing: Rollback): Promi
 	closing.add('close the runtime', () => opened.close());
 	const streaming = await openStreamingServer(config.streaming, log.child({room: 'streaming'}));
 	closing.add('close the streaming server', () => streaming.close());
+	const metrics = await openMetricsEndpoint(config.metrics, images, log);
+	closing.add('close the metrics endpoint', () => metrics.close());
 	const facts = {version: await readVersion(), nodeVersion: process.version, kernelRelease: release(), socketPath: config.socket};
 	return {runtime: opened.runtime, streaming, log, facts};
 }

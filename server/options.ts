@@ -25,11 +25,13 @@ export function toImageOptions(config: Config, architecture: string): ImageOptio
 	return {
 		rootDir: config.root_dir,
 		registries: Object.fromEntries(Object.entries(image.registries).map(([host, registry]) => [host, toRegistryOptions(registry)])),
+		policyFile: image.policy_file === '' ? null : image.policy_file,
 		maxConcurrentDownloads: image.max_concurrent_downloads,
 		maxLayerBytes: image.max_layer_bytes,
 		maxLayerInodes: image.max_layer_inodes,
 		stallTimeoutMs: image.stall_timeout_ms,
 		pinnedImages: image.pinned,
+		keepBlobs: image.keep_blobs,
 		platform: toPlatform(architecture),
 	};
 }

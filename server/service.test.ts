@@ -3,6 +3,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {EventEmitter} from 'node:events';
 import {UnavailableError} from '../base/errors.js';
 import type {ImageStore} from '../image/image.js';
+import {SignatureRefusedError} from '../image/policy/policy.js';
 import {loadAdmin, loadCri} from '../proto/loader.js';
 import {FAKE_IMAGE} from '../runtime/fake-parts.js';
 import {containerRecord, sandboxRecord} from '../runtime/fake-records.js';
@@ -27,7 +28,7 @@ async function serveFake(
 	images: Partial<ImageStore> = {},
 ): Promise<{readonly ask: Ask; readonly clients: Readonly<Record<string, Client>>; readonly fake: Awaited<ReturnType<typeof fakeRuntime>>}> {
 	const fake = await fakeRuntime(records);
-	const runtime = {...fake.runtime, images: {find: () => null, ...images} as ImageStore};
+	const runtime = {...fake.runtime, images: {find: () => null, pullProgress: () => null, snapshotFeatures: () => [], ...images} as ImageStore};
 	const server: Server = createGrpcServer(fakeDaemon({runtime}));
 	const socket = `${await temporaryDirectory(t)}/s.sock`;
 	await bindSocket(server, socket);
@@ -89,7 +90,6 @@ for (const [service, method] of [
 	['runtime', 'StreamContainerStats'],
 	['runtime', 'StreamPodSandboxStats'],
 	['runtime', 'StreamPodSandboxMetrics'],
-	['image', 'StreamImages'],
 ] as const) {
 	test(`${method} answers UNIMPLEMENTED by name, so that the kubelet falls back to the list`, async t => {
 		const {clients} = await serveFake(t);
@@ -99,6 +99,30 @@ for (const [service, method] of [
 		t.like(error, {code: status.UNIMPLEMENTED, details: `${method} is not implemented by this version of berth`});
 	});
 }
+
+test('StreamImages sends every image once, in messages that are not empty', async t => {
+	const all = Array.from({length: 250}, (_, index) => ({...FAKE_IMAGE, id: `sha256:${String(index).padStart(64, '0')}`}));
+	const stream = async (request: object): Promise<readonly (readonly {readonly id: string}[])[]> => {
+		const {clients} = await serveFake(t, [], {list: () => all, find: text => all.find(({id}) => id === text) ?? null});
+		const client = clients['image'] as unknown as {
+			StreamImages(request: object, options: object): AsyncIterable<{readonly images: readonly {readonly id: string}[]}>;
+		};
+		const messages: (readonly {readonly id: string}[])[] = [];
+		for await (const {images} of client.StreamImages(request, {deadline: Date.now() + 20_000})) messages.push(images);
+		return messages;
+	};
+	const messages = await stream({});
+	t.true(messages.length > 1 && messages.every(({length}) => length > 0));
+	t.deepEqual(
+		messages.flat().map(({id}) => id),
+		all.map(({id}) => id),
+	);
+	t.deepEqual(
+		(await stream({filter: {image: {image: all[7]?.id}}})).map(images => images.map(({id}) => id)),
+		[[all[7]?.id]],
+	);
+	t.deepEqual(await stream({filter: {image: {image: 'none'}}}), []);
+});
 
 test('Version has all four fields', async t => {
 	const {ask} = await serveFake(t);
@@ -222,11 +246,12 @@ test('images: absent is an empty reply; id, tags and size of one; ListImages fil
 	t.like((await ask('image', 'PullImage', {image: {image: ''}})).error, {code: status.INVALID_ARGUMENT, details: 'image.image is empty'});
 });
 
-test('PullImage answers the id; credentials only when there are any; a registry out of reach begins with the word the kubelet knows', async t => {
+test('PullImage answers the id; credentials only when there are any; a registry out of reach and a refused signature begin with the word the kubelet knows', async t => {
 	const asked: unknown[] = [];
 	const pull: ImageStore['pull'] = async (reference, auth) => {
 		asked.push([reference, auth]);
 		if (reference === 'down') throw new UnavailableError('connect ECONNREFUSED');
+		if (reference === 'unsigned') throw new SignatureRefusedError('no signature');
 		return FAKE_IMAGE;
 	};
 	const {ask} = await serveFake(t, [], {pull});
@@ -236,7 +261,8 @@ test('PullImage answers the id; credentials only when there are any; a registry 
 		['busybox', null],
 		['busybox', {username: 'u', password: 'p', auth: '', serverAddress: '', identityToken: '', registryToken: ''}],
 	]);
-	t.like((await ask('image', 'PullImage', {image: {image: 'down'}})).error, {code: status.UNAVAILABLE, details: 'RegistryUnavailable: connect ECONNREFUSED'});
+	t.like((await ask('image', 'PullImage', {image: {image: 'down'}})).error, {code: status.UNKNOWN, details: 'RegistryUnavailable: connect ECONNREFUSED'});
+	t.like((await ask('image', 'PullImage', {image: {image: 'unsigned'}})).error, {code: status.UNKNOWN, details: 'SignatureValidationFailed: no signature'});
 });
 
 test('ImageFsInfo has both filesystems with a time', async t => {

@@ -1,4 +1,5 @@
 import {status} from '@grpc/grpc-js';
+import {writeFile} from 'node:fs/promises';
 import test from 'ava';
 import {
 	AlreadyExistsError,
@@ -51,4 +52,12 @@ test('toStatus makes a text that fits a header and that encodeURI takes', t => {
 	const {details} = toStatus(new FailedError(`plugin said \ud800 ${'é'.repeat(100_000)}`));
 	t.notThrows(() => encodeURI(details));
 	t.true(encodeURI(details).length < 65_536);
+});
+
+test('a full disk or quota is RESOURCE_EXHAUSTED, whoever met it', async t => {
+	const full = await t.throwsAsync(writeFile('/dev/full', 'x'));
+	t.deepEqual(toStatus(full), {code: status.RESOURCE_EXHAUSTED, details: 'ENOSPC: no space left on device, write'});
+	t.is(toStatus(new SyscallError('write', 28, 'usr/bin/x')).code, status.RESOURCE_EXHAUSTED);
+	t.is(toStatus(new SyscallError('write', 122, 'usr/bin/x')).code, status.RESOURCE_EXHAUSTED);
+	t.is(toStatus(new SyscallError('write', 5, 'usr/bin/x')).code, status.INTERNAL);
 });

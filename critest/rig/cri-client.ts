@@ -29,6 +29,7 @@ interface ImageCalls {
 	ListImages: [cri.ListImagesRequest, cri.ListImagesResponse__Output];
 	ImageStatus: [cri.ImageStatusRequest, cri.ImageStatusResponse__Output];
 	RemoveImage: [cri.RemoveImageRequest, cri.RemoveImageResponse__Output];
+	ImageFsInfo: [cri.ImageFsInfoRequest, cri.ImageFsInfoResponse__Output];
 }
 
 /** The CRI over the daemon's socket. */

@@ -35,6 +35,8 @@ export interface Daemon extends AsyncDisposable {
 export interface DaemonChoices {
 	/** Lines of the config's table [network]. */
 	readonly network?: string;
+	/** Lines of the config's table [image]. */
+	readonly image?: string;
 	/** Files to lie in the CNI conf dir, by name. */
 	readonly networkConfigs?: Readonly<Record<string, object>>;
 	readonly logLevel?: 'debug' | 'warn';
@@ -45,10 +47,10 @@ export interface DaemonChoices {
 }
 
 export async function startDaemon(registry: Registry, choices: DaemonChoices = {}): Promise<Daemon> {
-	const {network = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, env = {}} = choices;
+	const {network = '', image = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, env = {}} = choices;
 	const places = newPlaces(rootDir);
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
-	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network}));
+	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image}));
 	// crictl refuses to start without one; the endpoints are given as flags.
 	await writeFile(join(places.baseDir, 'crictl.yaml'), 'timeout: 60\n');
 	for (const [name, config] of Object.entries(networkConfigs)) await writeFile(join(places.confDir, name), JSON.stringify(config));

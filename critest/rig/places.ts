@@ -55,9 +55,11 @@ export interface ConfigChoices {
 	readonly logLevel: 'debug' | 'warn';
 	/** Lines of the table [network] besides conf_dir. */
 	readonly network: string;
+	/** Lines of the table [image]. */
+	readonly image: string;
 }
 
-export function toConfigText(places: Places, {hosts, mirror, logLevel, network}: ConfigChoices): string {
+export function toConfigText(places: Places, {hosts, mirror, logLevel, network, image}: ConfigChoices): string {
 	const quoted = (text: string): string => JSON.stringify(text);
 	return `root_dir = ${quoted(places.rootDir)}
 run_dir = ${quoted(places.runDir)}
@@ -73,5 +75,7 @@ ${network}
 [network.embedded]
 bridge = ${quoted(places.bridge)}
 subnets = [${quoted(places.subnet)}]
+[image]
+${image}
 ${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}`;
 }

@@ -26,7 +26,10 @@ export class LayerStore {
 	readonly #layers = new Map<string, LayerRecord>();
 	readonly #references = new Map<string, number>();
 	readonly #fetches = new JoinedCalls<LayerRecord>();
+	/** Compressed bytes so far of layers being fetched, by diffId. */
+	readonly #received = new Map<string, number>();
 	#nextName = 1;
+	#pulledBytes = 0;
 	#usage = {bytes: 0, inodes: 0};
 
 	private constructor(options: ImageOptions, kernel: Kernel) {
@@ -53,6 +56,16 @@ export class LayerStore {
 
 	get usage(): {readonly bytes: number; readonly inodes: number} {
 		return this.#usage;
+	}
+
+	/** Compressed bytes fetched since the start. */
+	get pulledBytes(): number {
+		return this.#pulledBytes;
+	}
+
+	/** Of a layer being fetched; 0 for others. */
+	receivedBytes(diffId: string): number {
+		return this.#received.get(diffId) ?? 0;
 	}
 
 	has(diffId: string): boolean {
@@ -117,6 +130,8 @@ export class LayerStore {
 				for await (const chunk of source.blob(descriptor, signal)) {
 					hash.update(chunk);
 					received += chunk.length;
+					this.#pulledBytes += chunk.length;
+					this.#received.set(diffId, received);
 					await unpacker.write(chunk);
 				}
 				const digest = `sha256:${hash.digest('hex')}`;
@@ -135,6 +150,8 @@ export class LayerStore {
 		} catch (error) {
 			await this.#kernel.removeTree(temporary);
 			throw error;
+		} finally {
+			this.#received.delete(diffId);
 		}
 	}
 

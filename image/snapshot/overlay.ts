@@ -3,28 +3,52 @@ import {mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Logger} from '../../base/log.js';
 import type {Kernel} from '../../native/native.js';
-import type {Snapshot, Usage} from '../image.js';
+import type {Clock} from '../../base/clock.js';
+import type {Snapshot, SnapshotFeature, Usage} from '../image.js';
 import type {LayerStore} from '../layer/layer-store.js';
+import type {Snapshotter} from './snapshotter.js';
 
+/** A writable layer is counted anew when it is asked for and was last counted so long ago. */
 const USAGE_MAX_AGE_MS = 10_000;
+/** Between two counts of everything for ImageFsInfo, which the kubelet asks for every ten seconds. */
+const SWEEP_INTERVAL_MS = 30_000;
+/** What upper/ and work/ themselves take. */
+const EMPTY: Usage = {bytes: 8192, inodes: 2};
 
-/** Writable layers for overlay: containers/<key>/{upper,work}. Another driver would have the same four methods. */
-export class OverlaySnapshots {
+export interface OverlayParts {
+	readonly rootDir: string;
+	readonly kernel: Kernel;
+	readonly layers: LayerStore;
+	readonly features: readonly SnapshotFeature[];
+	readonly clock: Clock;
+	readonly log: Logger;
+}
+
+/** Writable layers for overlay: containers/<key>/{upper,work}. The mount itself is made by the container's init, in its own mount namespace. */
+export class OverlaySnapshots implements Snapshotter {
 	readonly #dir: string;
+	readonly #parts: OverlayParts;
 	readonly #kernel: Kernel;
 	readonly #layers: LayerStore;
+	readonly #total = {bytes: 0, inodes: 0};
+	#sweep: Promise<void> | null = null;
+	#sweptAtMs = Number.NEGATIVE_INFINITY;
+	#closed = false;
 	/** Key → diffIds that it keeps. */
 	readonly #snapshots = new Map<string, readonly string[]>();
 	readonly #usage = new Map<string, {readonly atMs: number; readonly usage: Usage}>();
 
-	private constructor(dir: string, kernel: Kernel, layers: LayerStore) {
-		this.#dir = dir;
-		this.#kernel = kernel;
-		this.#layers = layers;
+	private constructor(parts: OverlayParts) {
+		this.#dir = join(parts.rootDir, 'containers');
+		this.#parts = parts;
+		this.#kernel = parts.kernel;
+		this.#layers = parts.layers;
 	}
 
-	static async open(rootDir: string, kernel: Kernel, layers: LayerStore, log: Logger): Promise<OverlaySnapshots> {
-		const snapshots = new OverlaySnapshots(join(rootDir, 'containers'), kernel, layers);
+	/** Half-made snapshots go. */
+	static async open(parts: OverlayParts): Promise<OverlaySnapshots> {
+		const {kernel, layers, log} = parts;
+		const snapshots = new OverlaySnapshots(parts);
 		await mkdir(snapshots.#dir, {recursive: true, mode: 0o711});
 		for (const key of await readdir(snapshots.#dir)) {
 			const diffIds = await readDiffIds(join(snapshots.#dir, key));
@@ -35,6 +59,7 @@ export class OverlaySnapshots {
 			}
 			layers.retain(diffIds);
 			snapshots.#snapshots.set(key, diffIds);
+			snapshots.#count(key, EMPTY);
 		}
 		return snapshots;
 	}
@@ -52,6 +77,7 @@ export class OverlaySnapshots {
 				mkdir(snapshot.workDir, {mode: 0o700}),
 				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, diffIds}), {mode: 0o600}),
 			]);
+			this.#count(key, EMPTY);
 			return snapshot;
 		} catch (error) {
 			await this.remove(key);
@@ -71,7 +97,7 @@ export class OverlaySnapshots {
 			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 		}
 		this.#snapshots.delete(key);
-		this.#usage.delete(key);
+		this.#uncount(key);
 		this.#layers.release(diffIds);
 		return diffIds;
 	}
@@ -84,21 +110,59 @@ export class OverlaySnapshots {
 	async usage(key: string): Promise<Usage | null> {
 		if (!this.#snapshots.has(key)) return null;
 		const known = this.#usage.get(key);
-		if (known !== undefined && performance.now() - known.atMs < USAGE_MAX_AGE_MS) return known.usage;
+		if (known !== undefined && this.#parts.clock.monotonicMs() - known.atMs < USAGE_MAX_AGE_MS) return known.usage;
 		const usage = await this.#kernel.treeUsage(join(this.#dir, key, 'upper'));
-		this.#usage.set(key, {atMs: performance.now(), usage});
+		if (this.#snapshots.has(key)) this.#count(key, usage);
 		return usage;
 	}
 
-	/** Sum of what was last counted. */
-	knownUsage(): Usage {
-		let bytes = 0;
-		let inodes = 0;
-		for (const {usage} of this.#usage.values()) {
-			bytes += usage.bytes;
-			inodes += usage.inodes;
+	/** Sums are kept, not made. What containers wrote since is counted behind the call, one writable layer after the other. */
+	totalUsage(): Usage {
+		const due = this.#parts.clock.monotonicMs() - this.#sweptAtMs >= SWEEP_INTERVAL_MS;
+		if (due && this.#sweep === null && !this.#closed) {
+			const sweep = this.#countAll().finally(() => {
+				this.#sweep = null;
+			});
+			this.#sweep = sweep;
 		}
-		return {bytes, inodes};
+		return {...this.#total};
+	}
+
+	features(): readonly SnapshotFeature[] {
+		return this.#parts.features;
+	}
+
+	async close(): Promise<void> {
+		this.#closed = true;
+		await this.#sweep;
+	}
+
+	async #countAll(): Promise<void> {
+		for (const key of [...this.#snapshots.keys()]) {
+			if (this.#closed) break;
+			try {
+				await this.usage(key);
+			} catch (error) {
+				this.#parts.log.warn({key, err: error}, 'writable layer not counted');
+			}
+		}
+		this.#sweptAtMs = this.#parts.clock.monotonicMs();
+	}
+
+	#count(key: string, usage: Usage): void {
+		const before = this.#usage.get(key)?.usage;
+		this.#total.bytes += usage.bytes - (before?.bytes ?? 0);
+		this.#total.inodes += usage.inodes - (before?.inodes ?? 0);
+		const atMs = usage === EMPTY ? Number.NEGATIVE_INFINITY : this.#parts.clock.monotonicMs();
+		this.#usage.set(key, {atMs, usage});
+	}
+
+	#uncount(key: string): void {
+		const usage = this.#usage.get(key)?.usage;
+		if (usage === undefined) return;
+		this.#total.bytes -= usage.bytes;
+		this.#total.inodes -= usage.inodes;
+		this.#usage.delete(key);
 	}
 }
 

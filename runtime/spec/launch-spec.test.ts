@@ -24,6 +24,7 @@ const image: ImageRecord = {
 	layers: [],
 	pinned: false,
 	configJson: '',
+	manifest: null,
 	config: {
 		user: 'www',
 		env: ['A=1'],

@@ -1,4 +1,4 @@
-import type {ImageRecord} from '../../image/image.js';
+import type {ImageRecord, PullProgress} from '../../image/image.js';
 import type {ContainerRecord} from '../../runtime/container/record.js';
 import type {SandboxRecord} from '../../runtime/sandbox/record.js';
 
@@ -45,7 +45,17 @@ export function toSandboxInfo(record: SandboxRecord, monitorPid: number | null):
 }
 
 export function toImageInfo(record: ImageRecord): Info {
-	return toInfo({imageSpec: JSON.parse(record.configJson) as unknown, layers: record.layers, sizeBytes: record.sizeBytes});
+	return toInfo({
+		imageSpec: JSON.parse(record.configJson) as unknown,
+		layers: record.layers,
+		sizeBytes: record.sizeBytes,
+		manifest: record.manifest === null ? null : {digest: record.manifest.digest, ...(JSON.parse(record.manifest.json) as object)},
+	});
+}
+
+/** Read by `berth images pull`. */
+export function toPullInfo({startedAtNs, ...progress}: PullProgress): {readonly pull: string} {
+	return {pull: JSON.stringify({...progress, startedAt: new Date(Number(startedAtNs / 1_000_000n)).toISOString()})};
 }
 
 function toInfo(facts: object): Info {

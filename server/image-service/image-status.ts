@@ -1,13 +1,15 @@
 import type {ImageStatusRequest__Output, ImageStatusResponse} from '../../proto/cri.js';
 import type {Call} from '../call.js';
 import {toImage} from '../convert/image.js';
-import {toImageInfo} from '../convert/info.js';
+import {toImageInfo, toPullInfo} from '../convert/info.js';
 import {requireMessage, requireText} from '../request.js';
 
-/** ImageStatus. An absent image is a reply without one, not an error (api.proto). */
+/** ImageStatus. An absent image is a reply without one, not an error (api.proto). Verbose: info "pull" tells of a pull of this reference in flight. */
 export async function handleImageStatus({runtime}: Call, request: ImageStatusRequest__Output): Promise<ImageStatusResponse> {
 	const reference = requireText('image.image', requireMessage('image', request.image).image);
 	const found = runtime.images.find(reference);
-	if (found === null) return {image: null};
-	return request.verbose ? {image: toImage(found), info: toImageInfo(found)} : {image: toImage(found)};
+	const image = found === null ? null : toImage(found);
+	if (!request.verbose) return {image};
+	const progress = runtime.images.pullProgress(reference);
+	return {image, info: {...(found === null ? {} : toImageInfo(found)), ...(progress === null ? {} : toPullInfo(progress))}};
 }

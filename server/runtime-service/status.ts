@@ -31,6 +31,7 @@ function toInfo({runtime, facts}: Call): {[key: string]: string} {
 			cgroupRoot: options.cgroupRoot,
 			socket: facts.socketPath,
 		}),
+		snapshotter: JSON.stringify({name: 'overlay', features: runtime.images.snapshotFeatures()}),
 		versions: JSON.stringify({berth: facts.version, node: facts.nodeVersion, kernel: facts.kernelRelease, launcherProtocol: runtime.launcher.protocolVersion}),
 	};
 }

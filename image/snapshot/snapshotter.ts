@@ -1,0 +1,16 @@
+import type {Snapshot, SnapshotFeature, Usage} from '../image.js';
+
+/** What a filesystem driver does: gives containers a root over an image's layers. Overlay is the first; one for btrfs or erofs would fill the same. */
+export interface Snapshotter {
+	/** A writable layer on top of the layers (lowest first). Idempotent by key. The layers stay as long as it lives. Undoes itself on failure. */
+	prepare(key: string, diffIds: readonly string[]): Promise<Snapshot>;
+	/** Idempotent. @returns the layers that it kept, for collection. */
+	remove(key: string): Promise<readonly string[]>;
+	keys(): readonly string[];
+	/** Of one writable layer; null when there is none. May walk it, seldom. */
+	usage(key: string): Promise<Usage | null>;
+	/** Of all writable layers as last counted: no work that grows with what is in them. */
+	totalUsage(): Usage;
+	features(): readonly SnapshotFeature[];
+	close(): Promise<void>;
+}
