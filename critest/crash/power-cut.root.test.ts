@@ -4,7 +4,7 @@ import test from 'ava';
 import {PROJECT_DIR} from '../fixtures/images.js';
 import {run} from '../rig/command.js';
 
-const SHORT_FORM = ['--cuts', '12', '--operations', '40', '--self-check-cuts', '4'];
+const SHORT_FORM = ['--cuts', '12', '--operations', '40', '--self-check-cuts', '5'];
 const TIMEOUT_MS = 280_000;
 
 /** What outlives the namespaces that it runs in: a disk that somebody still has mounted. */

@@ -21,7 +21,14 @@ export interface CheckParts extends CutImages {
 	readonly mountPoint: string;
 	readonly promises: Promises;
 }
-export type DamageKind = 'not mounted or started' | 'promised and absent' | 'tag not as promised' | 'files not intact' | 'garbage' | 'not pulled again';
+export type DamageKind =
+	| 'not mounted or started'
+	| 'promised and absent'
+	| 'removed and back'
+	| 'tag not as promised'
+	| 'files not intact'
+	| 'garbage'
+	| 'not pulled again';
 export interface Damage {
 	readonly kind: DamageKind;
 	readonly text: string;
@@ -111,6 +118,7 @@ class Check {
 		for (const id of promises.imageIds) {
 			if (!listed.has(id)) this.#add('promised and absent', `${this.#name(id)} was reported pulled, and is not listed`);
 		}
+		for (const id of promises.removedIds) if (listed.has(id)) this.#add('removed and back', `${this.#name(id)} was reported removed, and is listed`);
 		for (const [reference, id] of promises.tags) {
 			const {image} = await cri.image('ImageStatus', {image: {image: reference}});
 			if (image?.id !== id)

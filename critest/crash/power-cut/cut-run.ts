@@ -13,8 +13,8 @@ const SOON_RECORDS = 12;
 /** A cache may keep anything from nothing to all. */
 const KEEP_CHANCES = [0, 0.2, 0.5, 0.8, 0.95, 1];
 /** Of a disk that lies, so that it does lose what it said to have flushed: some dozens of flushes are a pull or two. */
-const LYING_KEEP_CHANCES = [0, 0.2, 0.5];
-const LYING_FLUSHES = {least: 30, most: 150};
+const LYING_KEEP_CHANCES = [0, 0, 0.2];
+const LYING_FLUSHES = {least: 60, most: 300};
 
 export interface CutChoices {
 	readonly cuts: number;

@@ -8,35 +8,47 @@ export interface PullMark {
 	readonly imageId: string;
 }
 export interface RemoveMark {
-	/** Before the call. */
-	readonly kind: 'removing';
+	/** removing: before the call, or before a layer of it is destroyed. removed: after the call's reply. */
+	readonly kind: 'removing' | 'removed';
 	readonly positionBytes: number;
 	readonly imageId: string;
 }
 
-/** What must be there after a cut. */
+/** What must be after a cut. */
 export interface Promises {
 	readonly imageIds: ReadonlySet<string>;
+	/** These must be absent. */
+	readonly removedIds: ReadonlySet<string>;
 	/** Reference → image id. */
 	readonly tags: ReadonlyMap<string, string>;
 }
 
-/** What the daemon had promised when the log had `positionBytes`: reported pulled by then, and no removal asked for, no other image pulled under the tag. */
+/**
+ * What the daemon had promised when the log had `positionBytes`: reported pulled by then, and no removal asked for, no other image pulled under the tag; or reported removed,
+ * and no pull asked for. Of a pull whose end nobody heard of nothing is known until the next one is reported.
+ */
 export function promisesAt(marks: readonly Mark[], positionBytes: number): Promises {
 	const imageIds = new Set<string>();
+	const removedIds = new Set<string>();
+	const unknownIds = new Set<string>();
 	const tags = new Map<string, string>();
 	for (const mark of marks) {
-		if (mark.kind === 'pulled') {
-			if (mark.positionBytes > positionBytes) continue;
-			imageIds.add(mark.imageId);
-			tags.set(mark.reference, mark.imageId);
-		} else if (mark.positionBytes < positionBytes) {
-			// What was written since may be part of what was asked for.
-			if (mark.kind === 'removing') {
-				imageIds.delete(mark.imageId);
-				for (const [reference, imageId] of tags) if (imageId === mark.imageId) tags.delete(reference);
-			} else if (tags.get(mark.reference) !== mark.imageId) tags.delete(mark.reference);
-		}
+		const {imageId} = mark;
+		const isReport = mark.kind === 'pulled' || mark.kind === 'removed';
+		// A question counts only when something was written since it: that may be part of what was asked for.
+		if (isReport ? mark.positionBytes > positionBytes : mark.positionBytes >= positionBytes) continue;
+		if (mark.kind === 'asked') {
+			unknownIds.add(imageId);
+			removedIds.delete(imageId);
+			if (tags.get(mark.reference) !== imageId) tags.delete(mark.reference);
+		} else if (mark.kind === 'pulled') {
+			unknownIds.delete(imageId);
+			imageIds.add(imageId);
+			tags.set(mark.reference, imageId);
+		} else if (mark.kind === 'removing') {
+			imageIds.delete(imageId);
+			for (const [reference, id] of tags) if (id === imageId) tags.delete(reference);
+		} else if (!unknownIds.has(imageId)) removedIds.add(imageId);
 	}
-	return {imageIds, tags};
+	return {imageIds, removedIds, tags};
 }

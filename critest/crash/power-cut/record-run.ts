@@ -37,14 +37,16 @@ export async function recordRun(dir: string, {seed, operations, syncs}: RecordCh
 		await using disk = await openPowerDisk(dir, files);
 		const startBytes = disk.position();
 		const env = syncs ? {} : {LD_PRELOAD: NO_SYNC_LIBRARY};
-		await using daemon = await startDaemon(registry, {rootDir: join(disk.mountPoint, 'root'), logLevel: 'warn', env});
-		const neighbour = await startNeighbour(disk.mountPoint, seededRandom(seed, 4));
-		const restart = async (): Promise<void> => {
+		const rootDir = join(disk.mountPoint, 'root');
+		await using daemon = await startDaemon(registry, {rootDir, logLevel: 'warn', env});
+		const neighbour = await startNeighbour({mountPoint: disk.mountPoint, rootDir}, seededRandom(seed, 4));
+		const restart = async (meanwhile: () => Promise<void>): Promise<void> => {
 			await daemon.kill();
+			await meanwhile();
 			await daemon.start();
 		};
-		const marks = await runWorkload({...images, cri: daemon.cri, position: disk.position, random: seededRandom(seed, 1), operations, restart}).finally(() =>
-			neighbour[Symbol.asyncDispose](),
+		const marks = await runWorkload({...images, cri: daemon.cri, position: disk.position, random: seededRandom(seed, 1), operations, restart, rootDir}).finally(
+			() => neighbour[Symbol.asyncDispose](),
 		);
 		const recorded: RecordedRun = {seed, startBytes, endBytes: disk.position(), marks};
 		await writeFile(files.run, JSON.stringify(recorded));

@@ -41,7 +41,7 @@ async function inRunDir<T>(name: string, work: (dir: string) => Promise<T>): Pro
 
 function describeRun({marks, seed}: RecordedRun): string {
 	const count = (kind: string): number => marks.filter(mark => mark.kind === kind).length;
-	return `seed ${seed}: ${count('asked')} pulls asked for, ${count('pulled')} reported, ${count('removing')} removals`;
+	return `seed ${seed}: ${count('asked')} pulls asked for, ${count('pulled')} reported, ${count('removed')} removals reported`;
 }
 
 async function cut(dir: string, run: RecordedRun, choices: CutChoices): Promise<Totals> {

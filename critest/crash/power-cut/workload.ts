@@ -1,10 +1,15 @@
+import {rm} from 'node:fs/promises';
+import {join} from 'node:path';
 import {systemClock} from '../../../base/clock.js';
 import type {CriClient} from '../../rig/cri-client.js';
 import {MOVING_TAG, toReference, type CutImage, type CutImages} from './images.js';
+import {listStoreFiles} from './layers-on-disk.js';
 import type {Mark} from './promises.js';
 import type {Random} from './random.js';
 
 const LANES = 3;
+/** Of the daemon. */
+const LIVES = 3;
 const PULL_TIMEOUT_MS = 120_000;
 
 export interface WorkloadParts extends CutImages {
@@ -13,19 +18,22 @@ export interface WorkloadParts extends CutImages {
 	readonly position: () => number;
 	readonly random: Random;
 	readonly operations: number;
-	/** Kills the daemon and starts it again. */
-	readonly restart: () => Promise<void>;
+	/** Kills the daemon, lets `meanwhile` happen, and starts it again. */
+	readonly restart: (meanwhile: () => Promise<void>) => Promise<void>;
+	/** The store's directory, of which a layer is taken away while there is no daemon. */
+	readonly rootDir: string;
 }
 
 /**
- * Pulls, repeated pulls, pulls that are given up, a tag that moves, and removals, several at once, but one at a time for each image; half-way the daemon is killed
- * in the middle of a pull. @returns what was promised when.
+ * Pulls, repeated pulls, pulls that are given up, a tag that moves, and removals, several at once, but one at a time for each image. Between, the daemon is killed
+ * in the middle of a pull, and finds a layer missing when it starts again. @returns what was promised when.
  */
 export async function runWorkload(parts: WorkloadParts): Promise<readonly Mark[]> {
 	const workload = new Workload(parts);
-	await workload.run(Math.ceil(parts.operations / 2));
-	await workload.killInTheMiddle();
-	await workload.run(Math.floor(parts.operations / 2));
+	for (let life = 0; life < LIVES; life++) {
+		if (life > 0) await workload.killInTheMiddle();
+		await workload.run(Math.ceil(parts.operations / LIVES));
+	}
 	return workload.marks;
 }
 
@@ -57,8 +65,19 @@ class Workload {
 		this.#mark('asked', reference, image.id);
 		const pulling = cri.image('PullImage', {image: {image: reference}}, PULL_TIMEOUT_MS).catch(() => undefined);
 		await systemClock.sleep(random.integer(80));
-		await restart();
+		await restart(() => this.#destroyLayer());
 		await pulling;
+	}
+
+	/** Images that have it are promised no more, until they are reported pulled again: the daemon is to repair them. */
+	async #destroyLayer(): Promise<void> {
+		const {images, random, rootDir} = this.#parts;
+		const layers = [...(await listStoreFiles(rootDir)).layers].filter(([, diffId]) => diffId !== null);
+		if (layers.length === 0) return;
+		const [name, diffId] = random.pick(layers);
+		const positionBytes = this.#parts.position();
+		for (const image of images) if (image.layers.some(layer => layer.diffId === diffId)) this.marks.push({kind: 'removing', positionBytes, imageId: image.id});
+		await rm(join(rootDir, 'layers', name), {recursive: true});
 	}
 
 	async #step(): Promise<void> {
@@ -107,6 +126,7 @@ class Workload {
 		this.marks.push({kind: 'removing', positionBytes: this.#parts.position(), imageId: image.id});
 		this.#present.delete(image.id);
 		await this.#parts.cri.image('RemoveImage', {image: {image: image.id}});
+		this.marks.push({kind: 'removed', positionBytes: this.#parts.position(), imageId: image.id});
 	}
 
 	#mark(kind: 'asked' | 'pulled', reference: string, imageId: string): void {
