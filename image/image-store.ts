@@ -50,6 +50,7 @@ export const openImageStore: OpenImageStore = async (options, kernel, log) => {
 	const content = await ContentStore.open(options.rootDir);
 	const isWhole = ({layers: wanted}: ImageRecord): boolean => wanted.every(({diffId}) => layers.has(diffId));
 	const records = await ImageRecords.open(options.rootDir, {isWhole, isPinned: repoTags => isPinned(options, repoTags)}, log);
+	layers.claim(records.listIncomplete().flatMap(record => record.layers.map(({diffId}) => diffId)));
 	const features = await probeOverlay(machineProbe(release()));
 	const snapshots = await OverlaySnapshots.open({rootDir: options.rootDir, kernel, layers, features, clock: systemClock, log});
 	const registration = new Registration({options, records, layers, content});
