@@ -18,6 +18,7 @@ import type {
 	PullProgress,
 	PushedImage,
 	RegistryAuth,
+	Owner,
 	Snapshot,
 	Usage,
 } from './image.js';
@@ -49,6 +50,7 @@ export const openImageStore: OpenImageStore = async (options, kernel, log) => {
 	const content = await ContentStore.open(options.rootDir);
 	const isWhole = ({layers: wanted}: ImageRecord): boolean => wanted.every(({diffId}) => layers.has(diffId));
 	const records = await ImageRecords.open(options.rootDir, {isWhole, isPinned: repoTags => isPinned(options, repoTags)}, log);
+	layers.claim(records.listIncomplete().flatMap(record => record.layers.map(({diffId}) => diffId)));
 	const features = await probeOverlay(machineProbe(release()));
 	const snapshots = await OverlaySnapshots.open({rootDir: options.rootDir, kernel, layers, features, clock: systemClock, log});
 	const registration = new Registration({options, records, layers, content});
@@ -278,12 +280,13 @@ class Store implements ImageStore {
 		return {imageFs: {mountpoint: options.rootDir, bytes, inodes}, containerFs: {mountpoint: options.rootDir, ...snapshots.totalUsage()}};
 	}
 
-	async prepareSnapshot(key: string, imageId: string): Promise<Snapshot> {
+	async prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot> {
 		const image = this.#parts.records.get(imageId);
 		if (image === null) throw new NotFoundError('image', imageId);
 		return await this.#parts.snapshots.prepare(
 			key,
 			image.layers.map(({diffId}) => diffId),
+			owner,
 		);
 	}
 

@@ -141,6 +141,11 @@ export interface Snapshot {
 	readonly upperDir: string;
 	readonly workDir: string;
 }
+/** Ids on the node. */
+export interface Owner {
+	readonly uid: number;
+	readonly gid: number;
+}
 /** An optional ability of the filesystem, and why it is used or not. */
 export interface SnapshotFeature {
 	readonly name: string;
@@ -173,8 +178,11 @@ export interface ImageStore {
 	load(path: string): Promise<readonly ImageRecord[]>;
 	/** Counted, not walked. */
 	fsInfo(): {readonly imageFs: Usage & {readonly mountpoint: string}; readonly containerFs: Usage & {readonly mountpoint: string}};
-	/** A writable layer on top of the image's; the key is a container id. Idempotent. The image's layers stay as long as it lives. */
-	prepareSnapshot(key: string, imageId: string): Promise<Snapshot>;
+	/**
+	 * A writable layer on top of the image's; the key is a container id. Idempotent. The image's layers stay as long as it lives.
+	 * @param owner Of its root directory on the node; null = root.
+	 */
+	prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot>;
 	/** Idempotent. */
 	removeSnapshot(key: string): Promise<void>;
 	/** Of the writable layer; null when there is none. */

@@ -26,7 +26,8 @@ export interface Places {
 	readonly subnet: string;
 }
 
-export function newPlaces(): Places {
+/** @param rootDir null: below baseDir. */
+export function newPlaces(rootDir: string | null = null): Places {
 	const run = randomBytes(3).toString('hex');
 	const baseDir = join(tmpdir(), `berth-${run}`);
 	// /run is not a tmpfs everywhere; this is.
@@ -35,7 +36,7 @@ export function newPlaces(): Places {
 		run,
 		baseDir,
 		volatileDir,
-		rootDir: join(baseDir, 'root'),
+		rootDir: rootDir ?? join(baseDir, 'root'),
 		runDir: join(volatileDir, 'run'),
 		netnsDir: join(volatileDir, 'netns'),
 		socket: join(volatileDir, 'berth.sock'),
