@@ -1,7 +1,7 @@
 import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {gzipSync, zstdCompressSync} from 'node:zlib';
 import test from 'ava';
-import {CorruptError, ResourceExhaustedError, SyscallError} from '../base/errors.js';
+import {CorruptError, ResourceExhaustedError} from '../base/errors.js';
 import {toBlocks, toMember, toPaxRecord, toTar, type FakeEntry} from './fake-tar.js';
 import {kernel, layerOf, makeDir, run, unpack} from './unpack-rig.js';
 
@@ -178,7 +178,7 @@ test('symbolic links nest a tree deeper than any path: it is replaced or removed
 	await kernel.removeTree(deep);
 });
 
-test('a disk that is full in the middle is ENOSPC with the entry’s name, and what was written can be removed', async t => {
+test('a disk that is full in the middle is told with the entry’s name, and what was written can be removed', async t => {
 	const dir = await makeDir(t);
 	await run('mount', ['-t', 'tmpfs', '-o', 'size=4m,nr_inodes=100', 'tmpfs', dir]);
 	try {
@@ -187,10 +187,8 @@ test('a disk that is full in the middle is ENOSPC with the entry’s name, and w
 			Array.from({length: 200}, (_, i) => ({path: `d/f${i}`})),
 		];
 		for (const entries of full) {
-			const error = await t.throwsAsync(unpack(`${dir}/fs`, toTar(entries)), {instanceOf: SyscallError});
-			t.is(error.errno, 28);
-			t.regex(error.details['path'] as string, /^d\/(large|f\d+)$/);
-			t.regex(error.message, /ENOSPC|no space/i);
+			const error = await t.throwsAsync(unpack(`${dir}/fs`, toTar(entries)), {instanceOf: ResourceExhaustedError});
+			t.regex(error.message, /^unpack: (?:write|create) of entry "d\/(?:large|f\d+)": no space left on the filesystem$/);
 			await kernel.removeTree(`${dir}/fs`);
 			t.deepEqual(await readdir(dir), []);
 			await unpack(`${dir}/fs`, toTar([{path: 'fits'}]));

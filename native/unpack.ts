@@ -1,3 +1,4 @@
+import {constants} from 'node:os';
 import {CancelledError, CorruptError, ResourceExhaustedError, SyscallError} from '../base/errors.js';
 import {addon, type Callback, type Failure} from './addon.js';
 import type {Unpacker, UnpackRequest} from './native.js';
@@ -42,6 +43,9 @@ async function call<T>(start: (callback: Callback<T>) => void): Promise<T> {
 }
 
 function toError({stage, errno, path}: Failure): Error {
+	if (errno === constants.errno.ENOSPC || errno === constants.errno.EDQUOT) {
+		return new ResourceExhaustedError(`${stage} of entry "${path}": no space left on the filesystem`, {path, errno});
+	}
 	if (errno !== 0) return new SyscallError(stage, errno, path);
 	if (path === 'limit') return new ResourceExhaustedError(stage);
 	return path === 'aborted' ? new CancelledError('unpacking aborted') : new CorruptError(stage);

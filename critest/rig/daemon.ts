@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {systemClock} from '../../base/clock.js';
 import {HOSTS, PROJECT_DIR} from '../fixtures/images.js';
 import type {Registry} from '../fixtures/registry.js';
-import {run, type Ended} from './command.js';
+import {run, runOk, type Ended} from './command.js';
 import {openCriClient, type CriClient} from './cri-client.js';
 import {findLeaks} from './leaks.js';
 import {newPlaces, toConfigText, type Places} from './places.js';
@@ -35,15 +35,23 @@ export interface Daemon extends AsyncDisposable {
 export interface DaemonChoices {
 	/** Lines of the config's table [network]. */
 	readonly network?: string;
+	/** Lines of the config's table [image]. */
+	readonly image?: string;
+	/** The root directory is a tmpfs of this size: a disk that can be full. */
+	readonly rootDirMiB?: number;
 	/** Files to lie in the CNI conf dir, by name. */
 	readonly networkConfigs?: Readonly<Record<string, object>>;
 	readonly logLevel?: 'debug' | 'warn';
 }
 
-export async function startDaemon(registry: Registry, {network = '', networkConfigs = {}, logLevel = 'debug'}: DaemonChoices = {}): Promise<Daemon> {
+export async function startDaemon(
+	registry: Registry,
+	{network = '', image = '', rootDirMiB, networkConfigs = {}, logLevel = 'debug'}: DaemonChoices = {},
+): Promise<Daemon> {
 	const places = newPlaces();
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
-	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network}));
+	if (rootDirMiB !== undefined) await runOk(['mount', '-t', 'tmpfs', '-o', `size=${rootDirMiB}m,mode=700`, 'tmpfs', places.rootDir]);
+	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image}));
 	// crictl refuses to start without one; the endpoints are given as flags.
 	await writeFile(join(places.baseDir, 'crictl.yaml'), 'timeout: 60\n');
 	for (const [name, config] of Object.entries(networkConfigs)) await writeFile(join(places.confDir, name), JSON.stringify(config));

@@ -54,9 +54,11 @@ export interface ConfigChoices {
 	readonly logLevel: 'debug' | 'warn';
 	/** Lines of the table [network] besides conf_dir. */
 	readonly network: string;
+	/** Lines of the table [image]. */
+	readonly image: string;
 }
 
-export function toConfigText(places: Places, {hosts, mirror, logLevel, network}: ConfigChoices): string {
+export function toConfigText(places: Places, {hosts, mirror, logLevel, network, image}: ConfigChoices): string {
 	const quoted = (text: string): string => JSON.stringify(text);
 	return `root_dir = ${quoted(places.rootDir)}
 run_dir = ${quoted(places.runDir)}
@@ -69,6 +71,8 @@ format = "json"
 [network]
 conf_dir = ${quoted(places.confDir)}
 ${network}
+[image]
+${image}
 [network.embedded]
 bridge = ${quoted(places.bridge)}
 subnets = [${quoted(places.subnet)}]
