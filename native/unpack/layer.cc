@@ -1,5 +1,7 @@
 #include "layer.h"
 
+#include <new>
+
 #include "confine.h"
 #include "failure.h"
 #include "tar.h"
@@ -22,7 +24,7 @@ LayerUnpacker::~LayerUnpacker() {
 void LayerUnpacker::Write(const uint8_t* data, size_t size) {
 	if (size == 0) return;
 	// Uncompressed, the two digests are one.
-	if (request_.compression != Compression::kNone) digest_.Update(data, size);
+	if (request_.compression != Compression::kNone && !digest_.Update(data, size)) throw std::bad_alloc();
 	sums_.compressedBytes += size;
 	Guarded([&] { decompressor_->Write(data, size, *this); });
 }
@@ -32,12 +34,12 @@ LayerSums LayerUnpacker::Finish() {
 		decompressor_->Finish();
 		Flush();
 	});
-	sums_.diffId = diffId_.Finish();
-	sums_.digest = request_.compression == Compression::kNone ? sums_.diffId : digest_.Finish();
 	whole_ = true;
 	ring_.End();
 	writer_.Join();
 	if (failure_) std::rethrow_exception(failure_);
+	sums_.diffId = ring_.Digest();
+	sums_.digest = request_.compression == Compression::kNone ? sums_.diffId : digest_.Finish();
 	return sums_;
 }
 
@@ -65,7 +67,6 @@ void LayerUnpacker::Took(size_t sizeBytes) {
 	if (aborted_.load(std::memory_order_relaxed)) throw Failure(FailureKind::kAborted, "aborted");
 	sums_.uncompressedBytes += sizeBytes;
 	if (sums_.uncompressedBytes > request_.maxBytes) throw Failure(FailureKind::kLimit, "the layer unpacks to more than " + std::to_string(request_.maxBytes) + " bytes");
-	diffId_.Update(slot_ + slotBytes_, sizeBytes);
 	slotBytes_ += sizeBytes;
 	if (slotBytes_ == Ring::kSlotBytes) Flush();
 }

@@ -31,7 +31,7 @@ struct LayerSums {
 	int landlockVersion = 0;
 };
 
-// Compressed bytes in, files out. The calling thread hashes and decompresses; a confined thread of the layer's own reads the archive and writes the
+// Compressed bytes in, files out. The calling thread decompresses; a confined thread of the layer's own reads the archive and writes the
 // files. Every method may throw Failure or bad_alloc; after that only the destructor may run.
 class LayerUnpacker final : private Output {
 public:
@@ -49,7 +49,7 @@ private:
 
 	const LayerRequest request_;
 	const std::atomic<bool>& aborted_;
-	Sha256 digest_, diffId_;
+	Sha256 digest_;
 	LayerSums sums_;
 	std::unique_ptr<Decompressor> decompressor_;
 	uint8_t* slot_ = nullptr;

@@ -8,9 +8,7 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
 	if (context_ == nullptr || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
 }
 
-void Sha256::Update(const uint8_t* data, size_t size) {
-	if (EVP_DigestUpdate(context_.get(), data, size) != 1) throw std::bad_alloc();
-}
+bool Sha256::Update(const uint8_t* data, size_t size) { return EVP_DigestUpdate(context_.get(), data, size) == 1; }
 
 std::string Sha256::Finish() {
 	uint8_t bytes[EVP_MAX_MD_SIZE];

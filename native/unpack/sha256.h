@@ -11,7 +11,8 @@ namespace berth::unpack {
 class Sha256 {
 public:
 	Sha256();
-	void Update(const uint8_t* data, size_t size);
+	// false: out of memory.
+	bool Update(const uint8_t* data, size_t size);
 	// "sha256:…"; once.
 	std::string Finish();
 
