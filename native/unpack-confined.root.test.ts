@@ -1,27 +1,7 @@
 import {readdir, readFile, readlink} from 'node:fs/promises';
-import {setImmediate} from 'node:timers/promises';
-import {setFlagsFromString} from 'node:v8';
-import {runInNewContext} from 'node:vm';
 import test from 'ava';
 import {toMember} from './fake-tar.js';
-import {kernel, list, makeDir} from './unpack-rig.js';
-
-/** Threads that write a layer into `dir`. */
-async function writersOf(dir: string): Promise<readonly string[]> {
-	const writers: string[] = [];
-	for (const id of await readdir('/proc/self/task')) {
-		const task = `/proc/self/task/${id}`;
-		// Threads end while they are listed.
-		const comm = await readFile(`${task}/comm`, 'utf8').catch(() => '');
-		if (comm === 'berth-layer\n' && (await readlink(`${task}/root`).catch(() => '')) === dir) writers.push(task);
-	}
-	return writers;
-}
-
-/** A thread that was joined may be listed for a moment. */
-async function untilNone(dir: string): Promise<void> {
-	while ((await writersOf(dir)).length > 0) await setImmediate();
-}
+import {kernel, list, makeDir, untilNone, writersOf} from './unpack-rig.js';
 
 test('the thread that writes has the layer as its root, nothing of the daemon’s open, and few capabilities; it ends with the layer', async t => {
 	const dir = await makeDir(t);
@@ -54,26 +34,5 @@ test('the thread that writes has the layer as its root, nothing of the daemon’
 		t.deepEqual(await list(dir), ['d', 'd/f']);
 	} finally {
 		await unpacker.abort();
-	}
-});
-
-test('an unpacker that is dropped without a word, or a failed one, leaves no thread', async t => {
-	const dir = await makeDir(t);
-	const request = {targetDir: dir, compression: 'gzip', maxBytes: 2 ** 30, maxInodes: 100} as const;
-	const failed = await kernel.openUnpacker(request);
-	await failed.write(Buffer.from('no gzip'));
-	await t.throwsAsync(failed.finish(), {message: /gzip/});
-	await untilNone(dir);
-	const aborted = await kernel.openUnpacker(request);
-	await aborted.abort();
-	await untilNone(dir);
-	setFlagsFromString('--expose-gc');
-	const collect = runInNewContext('gc') as () => void;
-	const held = [await kernel.openUnpacker(request)];
-	t.is((await writersOf(dir)).length, 1);
-	t.is(held.splice(0).length, 1);
-	while ((await writersOf(dir)).length > 0) {
-		collect();
-		await setImmediate();
 	}
 });

@@ -1,7 +1,8 @@
 import {execFile} from 'node:child_process';
-import {lstat, mkdir, mkdtemp, readlink, rm} from 'node:fs/promises';
+import {lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
+import {setImmediate} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import type {ExecutionContext} from 'ava';
 import {type FakeEntry, toTar} from './fake-tar.js';
@@ -73,4 +74,21 @@ export async function isWhiteout(file: string): Promise<boolean> {
 
 export async function linkTarget(file: string): Promise<string> {
 	return await readlink(file);
+}
+
+/** Threads that write a layer into `dir`. */
+export async function writersOf(dir: string): Promise<readonly string[]> {
+	const writers: string[] = [];
+	for (const id of await readdir('/proc/self/task')) {
+		const task = `/proc/self/task/${id}`;
+		// Threads end while they are listed.
+		const comm = await readFile(`${task}/comm`, 'utf8').catch(() => '');
+		if (comm === 'berth-layer\n' && (await readlink(`${task}/root`).catch(() => '')) === dir) writers.push(task);
+	}
+	return writers;
+}
+
+/** A thread that was joined may be listed for a moment. */
+export async function untilNone(dir: string): Promise<void> {
+	while ((await writersOf(dir)).length > 0) await setImmediate();
 }
