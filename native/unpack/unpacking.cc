@@ -66,7 +66,7 @@ void Unpacking::Finish(std::unique_ptr<Step> finished) {
 void Unpacking::Abort(std::unique_ptr<Step> stopped) {
 	aborted_ = true;
 	const std::lock_guard lock(mutex_);
-	stopped_ = std::move(stopped);
+	if (stopped) stopped_ = std::move(stopped);
 	if (!running_ && stopped_) completions_->Add(std::move(stopped_));
 	changed_.notify_one();
 }
