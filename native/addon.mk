@@ -20,8 +20,15 @@ $(ADDON_DIR)/obj/%.o: native/%.cc native/addon.mk
 
 -include $(ADDON_OBJECTS:.o=.d)
 
+# The unpacker without Node, which otherwise brings zlib, zstd and libcrypto (the latter by its runtime name: no package of headers is needed for three functions).
+UNPACK_TEST_SOURCES := native/test-unpack.cc $(filter-out native/unpack/unpack.cc native/unpack/unpacking.cc,$(wildcard native/unpack/*.cc))
+build/native/test-unpack: $(UNPACK_TEST_SOURCES) $(wildcard native/unpack/*.h) native/addon.mk
+	@mkdir -p $(@D)
+	$(ADDON_CXX) -O1 -g -std=gnu++20 -D_GNU_SOURCE -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -I native -isystem $(NODE_HEADERS) \
+		-o $@ $(UNPACK_TEST_SOURCES) -lz -lzstd -l:libcrypto.so.3
+
 # The addon's tests with AddressSanitizer and UBSan in it; Node itself is as always, so leaks are not looked for (it never frees at exit).
-ADDON_TESTS ?= connection.test.js monitor-client.root.test.js program.root.test.js kernel.root.test.js
+ADDON_TESTS ?= connection.test.js monitor-client.root.test.js program.root.test.js kernel.root.test.js unpack.root.test.js unpack-hostile.root.test.js unpack-life.root.test.js
 .PHONY: test-addon-asan
 test-addon-asan:
 	@$(MAKE) --no-print-directory ADDON_DIR=build/asan/native ADDON_CXXFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' build/asan/native/berth.node

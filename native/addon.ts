@@ -1,5 +1,6 @@
 import {createRequire} from 'node:module';
 import {InvalidArgumentError, SyscallError} from '../base/errors.js';
+import type {UnpackResult} from './native.js';
 
 /** A failed native call. `errno` 0: the caller's value is wrong, and `stage` says how. */
 export interface Failure {
@@ -37,12 +38,14 @@ export interface RawSeccompProfile {
 	}[];
 }
 
-/** One layer (native/unpack). One step at a time; after a failure only abort(). A failure with errno 0 has its kind as path: corrupt, limit, aborted. */
+/** One layer (native/unpack). open() first; one step at a time; after a failure only abort(). A failure with errno 0 has its kind as path: corrupt, limit, aborted. */
 export interface RawUnpacker {
 	open(targetDir: string, compression: string, maxBytes: number, maxInodes: number, callback: Callback<void>): void;
-	write(chunk: Uint8Array, callback: Callback<void>): void;
-	finish(callback: Callback<{diffId: string; uncompressedBytes: number; diskBytes: number; inodes: number}>): void;
-	abort(): void;
+	/** true: there is room for the next piece, and the callback is never called. A failure is told by one of the next steps. */
+	write(piece: Uint8Array, callback: Callback<void>): boolean;
+	finish(callback: Callback<UnpackResult>): void;
+	/** Also while another step waits, which then fails. Called back when nothing works in the directory any more. */
+	abort(callback: Callback<void>): void;
 }
 
 /** build/native/berth.node as it is. Nobody outside native/ calls it. Descriptors are plain numbers; whoever gets one closes it. */

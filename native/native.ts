@@ -358,7 +358,7 @@ export interface ProgramResult {
 }
 
 export interface UnpackRequest {
-	/** An empty directory; all paths are resolved inside it by openat2 RESOLVE_IN_ROOT. */
+	/** An empty directory. What is unpacked cannot leave it: docs/decisions/0009-unpacker-thread.md. */
 	readonly targetDir: string;
 	readonly compression: 'none' | 'gzip' | 'zstd';
 	/** Whiteouts become overlay ones: a 0/0 character device, and trusted.overlay.opaque=y. */
@@ -366,7 +366,7 @@ export interface UnpackRequest {
 	readonly maxInodes: number;
 }
 export interface Unpacker {
-	/** Takes a piece of the compressed stream; resolves when there is room for the next one (back-pressure). */
+	/** Takes a piece of the compressed stream; resolves when there is room for the next one (back-pressure). Rejects with what any earlier piece met. */
 	write(chunk: Uint8Array): Promise<void>;
 	/** The stream ended: checks that the archive is whole, resolves with the sums. */
 	finish(): Promise<UnpackResult>;
@@ -374,12 +374,19 @@ export interface Unpacker {
 	abort(): Promise<void>;
 }
 export interface UnpackResult {
+	/** sha256:… of the stream as it was written. */
+	readonly digest: string;
+	readonly compressedBytes: number;
 	/** sha256:… of the uncompressed stream. */
 	readonly diffId: string;
 	readonly uncompressedBytes: number;
 	/** Disk use of the unpacked tree. */
 	readonly diskBytes: number;
 	readonly inodes: number;
+	/** The layer hides all lower ones (".wh..wh..opq" in its root). Overlay does not look at the mark there: layers below must not be stacked. */
+	readonly opaqueRoot: boolean;
+	/** ABI of the Landlock rules that the writing thread was under; 0: the kernel has none (or it is not in its `lsm=`), and the other walls stood alone. */
+	readonly landlockVersion: number;
 }
 
 /** The runtime-spec's LinuxSeccomp, after the container's capabilities and the architecture chose among the profile's rules. */

@@ -1,3 +1,4 @@
+import {constants} from 'node:os';
 import {CancelledError, CorruptError, ResourceExhaustedError, SyscallError} from '../base/errors.js';
 import {addon, type Callback, type Failure} from './addon.js';
 import type {Unpacker, UnpackRequest} from './native.js';
@@ -5,30 +6,31 @@ import type {Unpacker, UnpackRequest} from './native.js';
 /** Kernel.openUnpacker. Steps of one unpacker run in the order they were asked for. @throws {CorruptError} {ResourceExhaustedError} {SyscallError} */
 export async function openUnpacker(request: UnpackRequest): Promise<Unpacker> {
 	const raw = new addon.Unpacker();
+	await call<void>(done => raw.open(request.targetDir, request.compression, request.maxBytes, request.maxInodes, done));
 	let last: Promise<unknown> = Promise.resolve();
-	const next = <T>(start: (callback: Callback<T>) => void): Promise<T> => {
-		const step = last.then(() => call(start));
-		last = step.catch(() => {});
-		return step;
-	};
-	await next<void>(done => raw.open(request.targetDir, request.compression, request.maxBytes, request.maxInodes, done));
 	let failed: unknown = null;
-	const guarded = async <T>(start: (callback: Callback<T>) => void): Promise<T> => {
-		// After a failure the native side must not be asked again.
-		if (failed !== null) throw failed;
-		try {
-			return await next(start);
-		} catch (error) {
+	const next = async <T>(start: (callback: Callback<T>) => void): Promise<T> => {
+		const step = last.then(async () => {
+			// After a failure the native side must not be asked again.
+			if (failed !== null) throw failed;
+			return await call(start);
+		});
+		last = step.catch(error => {
 			failed ??= error;
-			throw error;
-		}
+		});
+		return await step;
 	};
+	let aborting: Promise<void> | null = null;
 	return {
-		write: async chunk => await guarded<void>(done => raw.write(chunk, done)),
-		finish: async () => await guarded(done => raw.finish(done)),
+		write: async chunk =>
+			await next<void>(done => {
+				if (raw.write(chunk, done)) done(null, undefined);
+			}),
+		finish: async () => await next(done => raw.finish(done)),
 		abort: async () => {
 			failed ??= new CancelledError('unpacking aborted');
-			raw.abort();
+			aborting ??= call<void>(done => raw.abort(done));
+			await aborting;
 			await last;
 		},
 	};
@@ -41,6 +43,9 @@ async function call<T>(start: (callback: Callback<T>) => void): Promise<T> {
 }
 
 function toError({stage, errno, path}: Failure): Error {
+	if (errno === constants.errno.ENOSPC || errno === constants.errno.EDQUOT) {
+		return new ResourceExhaustedError(`${stage} of entry "${path}": no space left on the filesystem`, {path, errno});
+	}
 	if (errno !== 0) return new SyscallError(stage, errno, path);
 	if (path === 'limit') return new ResourceExhaustedError(stage);
 	return path === 'aborted' ? new CancelledError('unpacking aborted') : new CorruptError(stage);

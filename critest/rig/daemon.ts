@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {systemClock} from '../../base/clock.js';
 import {HOSTS, PROJECT_DIR} from '../fixtures/images.js';
 import type {Registry} from '../fixtures/registry.js';
-import {run, type Ended} from './command.js';
+import {run, runOk, type Ended} from './command.js';
 import {openCriClient, type CriClient} from './cri-client.js';
 import {findLeaks} from './leaks.js';
 import {newPlaces, toConfigText, type Places} from './places.js';
@@ -37,6 +37,8 @@ export interface DaemonChoices {
 	readonly network?: string;
 	/** Lines of the config's table [image]. */
 	readonly image?: string | ((places: Places) => string);
+	/** The root directory is a tmpfs of this size: a disk that can be full. */
+	readonly rootDirMiB?: number;
 	/** Files to lie in the CNI conf dir, by name. */
 	readonly networkConfigs?: Readonly<Record<string, object>>;
 	readonly logLevel?: 'debug' | 'warn';
@@ -47,10 +49,11 @@ export interface DaemonChoices {
 }
 
 export async function startDaemon(registry: Registry, choices: DaemonChoices = {}): Promise<Daemon> {
-	const {network = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, env = {}} = choices;
+	const {network = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, rootDirMiB, env = {}} = choices;
 	const places = newPlaces(rootDir);
 	const image = typeof choices.image === 'function' ? choices.image(places) : (choices.image ?? '');
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
+	if (rootDirMiB !== undefined) await runOk(['mount', '-t', 'tmpfs', '-o', `size=${rootDirMiB}m,mode=700`, 'tmpfs', places.rootDir]);
 	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image}));
 	// crictl refuses to start without one; the endpoints are given as flags.
 	await writeFile(join(places.baseDir, 'crictl.yaml'), 'timeout: 60\n');

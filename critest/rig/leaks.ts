@@ -97,7 +97,8 @@ export async function listRunMounts(places: Places): Promise<readonly string[]> 
 }
 
 async function findMounts(places: Places): Promise<readonly string[]> {
-	return (await listRunMounts(places)).map(point => `mount ${point}`);
+	// The root directory may be a filesystem of the rig's own.
+	return (await listRunMounts(places)).filter(point => point !== places.rootDir).map(point => `mount ${point}`);
 }
 
 async function findLinks(places: Places): Promise<readonly string[]> {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <new>
+#include <cstring>
 #include <string>
-#include <vector>
 
 #include "failure.h"
 #include "zstd-abi.h"
@@ -13,11 +13,18 @@
 namespace berth::unpack {
 namespace {
 
-constexpr size_t kOutputBytes = 256 << 10;
-
 class Plain final : public Decompressor {
 public:
-	void Write(const uint8_t* data, size_t size, const Output& output) override { output(data, size); }
+	void Write(const uint8_t* data, size_t size, Output& output) override {
+		while (size > 0) {
+			const std::span<uint8_t> room = output.Room();
+			const size_t part = std::min(size, room.size());
+			memcpy(room.data(), data, part);
+			output.Took(part);
+			data += part;
+			size -= part;
+		}
+	}
 	void Finish() override {}
 };
 
@@ -31,7 +38,7 @@ void ExpectZeros(const uint8_t* data, size_t size, const char* format) {
 // RFC 1952; concatenated members are one stream.
 class Gzip final : public Decompressor {
 public:
-	Gzip() : buffer_(kOutputBytes) {
+	Gzip() {
 		constexpr int kGzipOnly = 16;
 		if (inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK) throw std::bad_alloc();
 	}
@@ -39,7 +46,7 @@ public:
 	Gzip(const Gzip&) = delete;
 	Gzip& operator=(const Gzip&) = delete;
 
-	void Write(const uint8_t* data, size_t size, const Output& output) override {
+	void Write(const uint8_t* data, size_t size, Output& output) override {
 		stream_.next_in = const_cast<uint8_t*>(data);
 		stream_.avail_in = static_cast<uInt>(size);
 		while (stream_.avail_in > 0) {
@@ -64,18 +71,19 @@ private:
 	}
 
 	// Until the input is used up and no output is pending, or the member ends.
-	void Inflate(const Output& output) {
+	void Inflate(Output& output) {
 		place_ = Place::kInside;
 		do {
-			stream_.next_out = buffer_.data();
-			stream_.avail_out = static_cast<uInt>(buffer_.size());
+			const std::span<uint8_t> room = output.Room();
+			stream_.next_out = room.data();
+			stream_.avail_out = static_cast<uInt>(room.size());
 			const int code = inflate(&stream_, Z_NO_FLUSH);
 			if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
 				if (code == Z_MEM_ERROR) throw std::bad_alloc();
 				Corrupt(std::string("the gzip stream is damaged: ") + (stream_.msg == nullptr ? "wrong data" : stream_.msg));
 			}
-			const size_t produced = buffer_.size() - stream_.avail_out;
-			if (produced > 0) output(buffer_.data(), produced);
+			const size_t produced = room.size() - stream_.avail_out;
+			if (produced > 0) output.Took(produced);
 			if (code == Z_STREAM_END) {
 				place_ = Place::kBetween;
 				return;
@@ -84,31 +92,31 @@ private:
 	}
 
 	z_stream stream_{};
-	std::vector<uint8_t> buffer_;
 	Place place_ = Place::kStart;
 };
 
 // RFC 8878. The window is limited to 128 MiB by the library's default.
 class Zstd final : public Decompressor {
 public:
-	Zstd() : context_(ZSTD_createDCtx()), buffer_(kOutputBytes) {
+	Zstd() : context_(ZSTD_createDCtx()) {
 		if (context_ == nullptr) throw std::bad_alloc();
 	}
 	~Zstd() override { ZSTD_freeDCtx(context_); }
 	Zstd(const Zstd&) = delete;
 	Zstd& operator=(const Zstd&) = delete;
 
-	void Write(const uint8_t* data, size_t size, const Output& output) override {
+	void Write(const uint8_t* data, size_t size, Output& output) override {
 		ZSTD_inBuffer input{data, size, 0};
 		bool more = true;
 		while (input.pos < input.size || more) {
 			if (place_ == Place::kBetween && input.pos == input.size) return;
 			if (place_ == Place::kBetween && data[input.pos] == 0) place_ = Place::kTrailingZeros;
 			if (place_ == Place::kTrailingZeros) return ExpectZeros(data + input.pos, size - input.pos, "zstd");
-			ZSTD_outBuffer out{buffer_.data(), buffer_.size(), 0};
+			const std::span<uint8_t> room = output.Room();
+			ZSTD_outBuffer out{room.data(), room.size(), 0};
 			const size_t code = ZSTD_decompressStream(context_, &out, &input);
 			if (ZSTD_isError(code)) Corrupt(std::string("the zstd stream is damaged: ") + ZSTD_getErrorName(code));
-			if (out.pos > 0) output(buffer_.data(), out.pos);
+			if (out.pos > 0) output.Took(out.pos);
 			place_ = code == 0 ? Place::kBetween : Place::kInside;
 			more = out.pos == out.size;
 		}
@@ -120,7 +128,6 @@ public:
 
 private:
 	ZSTD_DCtx* context_;
-	std::vector<uint8_t> buffer_;
 	Place place_ = Place::kStart;
 };
 

@@ -1,30 +1,17 @@
 #pragma once
-#include <openssl/evp.h>
-
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <future>
 #include <memory>
 #include <string>
 
 #include "inflate.h"
-#include "tar.h"
-#include "tree.h"
+#include "ring.h"
+#include "sha256.h"
+#include "thread.h"
 
 namespace berth::unpack {
-
-class Sha256 {
-public:
-	Sha256();
-	void Update(const uint8_t* data, size_t size);
-	// "sha256:…"; once.
-	std::string Finish();
-
-private:
-	struct Free {
-		void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-	};
-	std::unique_ptr<EVP_MD_CTX, Free> context_;
-};
 
 struct LayerRequest {
 	std::string targetDir;
@@ -40,26 +27,38 @@ struct LayerSums {
 	uint64_t uncompressedBytes = 0;
 	uint64_t diskBytes = 0;
 	uint64_t inodes = 0;
+	bool opaqueRoot = false;
+	int landlockVersion = 0;
 };
 
-// Compressed bytes in, files out. Synchronous; runs on a thread of its own. Every method may throw Failure or bad_alloc; after that only the destructor may run.
-class LayerUnpacker {
+// Compressed bytes in, files out. The calling thread decompresses; a confined thread of the layer's own reads the archive and writes the
+// files. Every method may throw Failure or bad_alloc; after that only the destructor may run.
+class LayerUnpacker final : private Output {
 public:
 	LayerUnpacker(const LayerRequest& request, const std::atomic<bool>& aborted);
+	~LayerUnpacker() override;
 	void Write(const uint8_t* data, size_t size);
 	LayerSums Finish();
 
 private:
-	void TakeUncompressed(const uint8_t* data, size_t size);
+	std::span<uint8_t> Room() override;
+	void Took(size_t sizeBytes) override;
+	template <class Step> void Guarded(Step step);
+	void Flush();
+	void WriteFiles(std::promise<void>& opened);
 
-	const uint64_t maxBytes_;
+	const LayerRequest request_;
 	const std::atomic<bool>& aborted_;
 	Sha256 digest_;
-	Sha256 diffId_;
 	LayerSums sums_;
 	std::unique_ptr<Decompressor> decompressor_;
-	TreeWriter tree_;
-	TarReader tar_;
+	uint8_t* slot_ = nullptr;
+	size_t slotBytes_ = 0;
+	Ring ring_;
+	// The writer's: whole_ tells it that the end of the ring is the end of the layer, failure_ tells what stopped it.
+	std::atomic<bool> whole_{false};
+	std::exception_ptr failure_;
+	Thread writer_;
 };
 
 }  // namespace berth::unpack

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -51,9 +52,9 @@ std::string_view ParentOf(std::string_view path) {
 	return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
-std::string_view BaseOf(std::string_view path) {
+const char* BaseOf(const std::string& path) {
 	const size_t slash = path.rfind('/');
-	return slash == std::string_view::npos ? path : path.substr(slash + 1);
+	return path.c_str() + (slash == std::string::npos ? 0 : slash + 1);
 }
 
 bool IsWhiteout(const struct stat& status) { return S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0); }
@@ -62,43 +63,66 @@ void SetOpaque(int directory, const std::string& entry) {
 	if (fsetxattr(directory, "trusted.overlay.opaque", "y", 1, 0) != 0) throw Failure("set trusted.overlay.opaque", errno, entry);
 }
 
-Root::Root(const std::string& targetDir, uint64_t maxInodes)
-	: root_(open(targetDir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)), maxInodes_(maxInodes) {
-	if (!root_.valid()) throw Failure("open target directory", errno, targetDir);
-}
-
 void Root::CountInode(const std::string& entry) {
 	if (++inodes_ > maxInodes_) {
 		throw Failure(FailureKind::kLimit, "entry " + Quote(entry) + ": the layer has more than " + std::to_string(maxInodes_) + " files");
 	}
 }
 
-int Root::OpenParent(const std::string& path) {
+const OpenDirectory& Root::OpenParent(const std::string& path) {
 	const std::string_view parent = ParentOf(path);
-	if (parent.empty()) return root_.get();
-	if (parent_.valid() && parent == parentPath_) return parent_.get();
-	parent_.Reset();
-	parentPath_ = parent;
-	Fd fd(OpenInRoot(root_.get(), parentPath_.c_str(), O_RDONLY | O_DIRECTORY));
+	if (stale_) {
+		Leave();
+		offered_ = {};
+		stale_ = false;
+	}
+	if (parent_.fd.valid() && parent == parent_.path) return parent_;
+	Leave();
+	if (offered_.fd.valid() && parent == offered_.path) {
+		parent_ = std::move(offered_);
+		offered_ = {};
+		return parent_;
+	}
+	parent_.path = parent;
+	const char* name = parent.empty() ? "." : parent_.path.c_str();
+	Fd fd(OpenInRoot(root_.get(), name, O_RDONLY | O_DIRECTORY));
 	if (!fd.valid() && (errno == ENOENT || errno == ENOTDIR)) {
-		MakeParents(parentPath_, path);
-		fd = Fd(OpenInRoot(root_.get(), parentPath_.c_str(), O_RDONLY | O_DIRECTORY));
+		MakeParents(parent_.path, path);
+		fd = Fd(OpenInRoot(root_.get(), name, O_RDONLY | O_DIRECTORY));
 	}
 	if (!fd.valid()) FailParent(path, errno);
-	parent_ = std::move(fd);
-	return parent_.get();
+	Enter(std::move(fd), path);
+	return parent_;
 }
 
-Fd Root::OpenExistingParent(const std::string& path, const std::string& entry) {
+void Root::Enter(Fd fd, const std::string& entry) {
+	struct stat status {};
+	if (fstat(fd.get(), &status) != 0) throw Failure("stat", errno, entry);
+	parent_.fd = std::move(fd);
+	parent_.mtime = status.st_mtim;
+	parent_.setgid = (status.st_mode & S_ISGID) != 0;
+}
+
+void Root::Leave() {
+	if (!parent_.fd.valid()) return;
+	const struct timespec times[2] = {{0, UTIME_OMIT}, parent_.mtime};
+	if (futimens(parent_.fd.get(), times) != 0) throw Failure("set modification time", errno, parent_.path);
+	parent_.fd.Reset();
+}
+
+Fd Root::OpenRoot() {
+	Leave();
+	Fd fd(OpenInRoot(root_.get(), ".", O_RDONLY | O_DIRECTORY));
+	if (!fd.valid()) throw Failure("open directory", errno, "");
+	return fd;
+}
+
+Fd Root::OpenExistingParent(const std::string& path, const std::string& entry) const {
 	const std::string parent(ParentOf(path));
 	Fd fd(OpenInRoot(root_.get(), parent.empty() ? "." : parent.c_str(), kDirectory));
 	if (fd.valid()) return fd;
 	if (errno == ENOENT) CorruptEntry(entry, "it links to " + Quote(path) + ", which the layer does not have");
 	FailParent(entry, errno);
-}
-
-Fd Root::OpenPath(const std::string& path, uint64_t flags) const {
-	return Fd(OpenInRoot(root_.get(), path.empty() ? "." : path.c_str(), flags | O_NOFOLLOW));
 }
 
 void Root::MakeParents(const std::string& directory, const std::string& entry) {
@@ -109,7 +133,7 @@ void Root::MakeParents(const std::string& directory, const std::string& entry) {
 		const std::string prefix = directory.substr(0, end);
 		Fd next(OpenInRoot(root_.get(), prefix.c_str(), kDirectory));
 		if (!next.valid() && (errno == ENOENT || errno == ENOTDIR)) {
-			MakeDirectory(above.get(), std::string(BaseOf(prefix)), entry);
+			MakeParent(above.get(), prefix, entry);
 			next = Fd(OpenInRoot(root_.get(), prefix.c_str(), kDirectory));
 		}
 		if (!next.valid()) FailParent(entry, errno);
@@ -117,22 +141,38 @@ void Root::MakeParents(const std::string& directory, const std::string& entry) {
 	}
 }
 
-void Root::MakeDirectory(int parent, const std::string& base, const std::string& entry) {
-	bool opaque = false;
+// A directory that the archive has not named (yet): root's, 0755, of now.
+void Root::MakeParent(int above, const std::string& prefix, const std::string& entry) {
 	struct stat status {};
-	if (fstatat(parent, base.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (S_ISDIR(status.st_mode)) return;
-		if (!IsWhiteout(status)) CorruptEntry(entry, Quote(base) + (S_ISLNK(status.st_mode) ? " is a symbolic link that leads to no directory" : " is not a directory"));
+	if (fstat(above, &status) != 0) throw Failure("stat", errno, entry);
+	const char* base = BaseOf(prefix);
+	const Made made = MakeDirectory(above, base, 0755, entry, false);
+	const Fd directory(openat(above, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	if (!directory.valid()) throw Failure("make directory", errno, entry);
+	// Without the group and setgid bit that it inherited.
+	if ((status.st_mode & S_ISGID) != 0 && fchown(directory.get(), 0, 0) != 0) throw Failure("change owner", errno, entry);
+	if (fchmod(directory.get(), 0755) != 0) throw Failure("change mode", errno, entry);
+	if (made == Made::kNewOpaque) SetOpaque(directory.get(), entry);
+	const struct timespec times[2] = {{0, UTIME_OMIT}, status.st_mtim};
+	// `above` is an O_PATH descriptor, which futimens does not take.
+	if (utimensat(above, ".", times, 0) != 0) throw Failure("set modification time", errno, entry);
+}
+
+Root::Made Root::MakeDirectory(int parent, const char* base, mode_t mode, const std::string& entry, bool replace) {
+	Made made = Made::kNew;
+	if (mkdirat(parent, base, mode) != 0) {
+		if (errno != EEXIST) throw Failure("make directory", errno, entry);
+		struct stat status {};
+		if (fstatat(parent, base, &status, AT_SYMLINK_NOFOLLOW) != 0) throw Failure("stat", errno, entry);
+		if (S_ISDIR(status.st_mode)) return Made::kFound;
+		if (IsWhiteout(status)) made = Made::kNewOpaque;
+		else if (!replace) CorruptEntry(entry, Quote(base) + (S_ISLNK(status.st_mode) ? " is a symbolic link that leads to no directory" : " is not a directory"));
 		RemoveExisting(parent, base, entry);
-		opaque = true;
+		if (mkdirat(parent, base, mode) != 0) throw Failure("make directory", errno, entry);
 	}
 	CountInode(entry);
 	CountDisk(kDirectoryBytes);
-	// openat2 gave an O_PATH or a readable fd: both serve as a base.
-	if (mkdirat(parent, base.c_str(), 0700) != 0) throw Failure("make directory", errno, entry);
-	Fd made(openat(parent, base.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-	if (!made.valid() || fchmod(made.get(), 0755) != 0) throw Failure("make directory", errno, entry);
-	if (opaque) SetOpaque(made.get(), entry);
+	return made;
 }
 
 void Root::Forget(const struct stat& gone) {
@@ -141,24 +181,25 @@ void Root::Forget(const struct stat& gone) {
 		diskBytes_ -= kDirectoryBytes;
 	} else if (gone.st_nlink == 1) {
 		inodes_--;
-		if (S_ISREG(gone.st_mode)) diskBytes_ -= static_cast<uint64_t>(gone.st_blocks) * 512;
+		// Blocks may have come since it was counted (extents, xattrs).
+		if (S_ISREG(gone.st_mode)) diskBytes_ -= std::min(diskBytes_, static_cast<uint64_t>(gone.st_blocks) * 512);
 	}
 }
 
-void Root::RemoveExisting(int parent, const std::string& base, const std::string& entry) {
+void Root::RemoveExisting(int parent, const char* base, const std::string& entry) {
 	struct stat status {};
-	if (fstatat(parent, base.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+	if (fstatat(parent, base, &status, AT_SYMLINK_NOFOLLOW) != 0) {
 		if (errno == ENOENT) return;
 		throw Failure("stat", errno, entry);
 	}
 	if (S_ISDIR(status.st_mode)) {
-		RemoveBelow(parent, base.c_str(), entry, 0);
+		RemoveBelow(parent, base, entry, 0);
 	} else {
-		if (unlinkat(parent, base.c_str(), 0) != 0) throw Failure("remove replaced entry", errno, entry);
+		if (unlinkat(parent, base, 0) != 0) throw Failure("remove replaced entry", errno, entry);
 	}
 	Forget(status);
-	// A cached parent may have led through what is gone; `parent` itself may be it, so it is only renamed, not closed.
-	if (!S_ISREG(status.st_mode)) parentPath_.clear();
+	// Directories that are open may have been reached through what is gone. The caller still writes to `parent`: it is left at the next one.
+	if (!S_ISREG(status.st_mode)) stale_ = true;
 }
 
 void Root::RemoveBelow(int parent, const char* name, const std::string& entry, int depth) {

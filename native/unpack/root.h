@@ -9,33 +9,51 @@
 
 namespace berth::unpack {
 
+// A directory that is open to be written to. Its modification time is restored when it is left: entries below it must not change what the archive says of it.
+struct OpenDirectory {
+	std::string path;
+	Fd fd;
+	struct timespec mtime {};
+	// New files in it would get its group (and directories its setgid bit) instead of the thread's.
+	bool setgid = false;
+};
+
 // The target directory as the only root there is: no path given here can lead out of it, whatever links the archive made
 // (openat2 with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS). Counts what is made and removed.
 class Root {
 public:
-	Root(const std::string& targetDir, uint64_t maxInodes);
+	Root(Fd root, uint64_t maxInodes) : root_(std::move(root)), maxInodes_(maxInodes) {}
 
 	// The directory that holds `path`'s last component; missing ones are made (0755). Valid until the next call.
-	int OpenParent(const std::string& path);
+	const OpenDirectory& OpenParent(const std::string& path);
 	// As OpenParent, for something that must exist already (the target of a hard link).
-	Fd OpenExistingParent(const std::string& path, const std::string& entry);
-	// Any existing path without following its last component; not valid when it is missing or leads through a non-directory.
-	Fd OpenPath(const std::string& path, uint64_t flags) const;
-	// Makes a directory, or finds it. Where a whiteout stood, the new directory is opaque: it hides lower layers' content as the whiteout did.
-	void MakeDirectory(int parent, const std::string& base, const std::string& entry);
+	Fd OpenExistingParent(const std::string& path, const std::string& entry) const;
+	// The target directory itself; no other one is open then.
+	Fd OpenRoot();
+	// A directory that was made a moment ago and is probably the next one to be written to.
+	void Offer(OpenDirectory directory) { offered_ = std::move(directory); }
+	// After the last entry.
+	void Leave();
+
+	enum class Made { kFound, kNew, kNewOpaque };
+	// Makes a directory, or finds it. kNewOpaque: where a whiteout stood, the new directory must hide lower layers' content as the whiteout did.
+	// What else is in the way is removed if `replace`, else Corrupt.
+	Made MakeDirectory(int parent, const char* base, mode_t mode, const std::string& entry, bool replace);
 	// Removes what a later entry of the same layer replaces, with all below it.
-	void RemoveExisting(int parent, const std::string& base, const std::string& entry);
+	void RemoveExisting(int parent, const char* base, const std::string& entry);
 
 	void CountInode(const std::string& entry);
+	void UncountInode() { inodes_--; }
 	void CountDisk(uint64_t bytes) { diskBytes_ += bytes; }
-	int fd() const { return root_.get(); }
 	uint64_t diskBytes() const { return diskBytes_; }
 	uint64_t inodes() const { return inodes_; }
 
 	static constexpr uint64_t kDirectoryBytes = 4096;
 
 private:
+	void Enter(Fd fd, const std::string& entry);
 	void MakeParents(const std::string& directory, const std::string& entry);
+	void MakeParent(int above, const std::string& prefix, const std::string& entry);
 	void RemoveBelow(int parent, const char* name, const std::string& entry, int depth);
 	void Forget(const struct stat& gone);
 
@@ -43,12 +61,16 @@ private:
 	const uint64_t maxInodes_;
 	uint64_t inodes_ = 1;  // the root directory
 	uint64_t diskBytes_ = kDirectoryBytes;
-	std::string parentPath_;  // of parent_; archives list a directory's entries together
-	Fd parent_;
+	OpenDirectory parent_;  // archives list a directory's entries together
+	OpenDirectory offered_;
+	// Something was removed through which the paths of the two may have led.
+	bool stale_ = false;
 };
 
+// "a/b" → "a"; "a" → "".
 std::string_view ParentOf(std::string_view path);
-std::string_view BaseOf(std::string_view path);
+// "a/b" → "b". Points into `path`.
+const char* BaseOf(const std::string& path);
 bool IsWhiteout(const struct stat& status);
 // trusted.overlay.opaque=y (kernel doc filesystems/overlayfs, "whiteouts and opaque directories").
 void SetOpaque(int directory, const std::string& entry);

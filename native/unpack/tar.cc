@@ -50,16 +50,18 @@ int64_t Number(const Block& block, Field field, const char* what) {
 	return value;
 }
 
+template <class Byte> int64_t Sum(const Block& block) {
+	int64_t sum = 0;
+	for (const uint8_t byte : block) sum += static_cast<Byte>(byte);
+	// The checksum's own field counts as spaces.
+	for (size_t i = kChecksum.offset; i < kChecksum.offset + kChecksum.length; i++) sum += ' ' - static_cast<Byte>(block[i]);
+	return sum;
+}
+
 void CheckChecksum(const Block& block) {
-	uint32_t plain = 0;
-	int32_t withSign = 0;  // some old writers summed signed chars
-	for (size_t i = 0; i < block.size(); i++) {
-		const uint8_t byte = i >= kChecksum.offset && i < kChecksum.offset + kChecksum.length ? ' ' : block[i];
-		plain += byte;
-		withSign += static_cast<int8_t>(byte);
-	}
 	const int64_t stored = Number(block, kChecksum, "checksum");
-	if (stored != plain && stored != withSign) Corrupt("a tar header has a wrong checksum: the layer is not a tar archive or is damaged");
+	// Some old writers summed signed chars.
+	if (stored != Sum<uint8_t>(block) && stored != Sum<int8_t>(block)) Corrupt("a tar header has a wrong checksum: the layer is not a tar archive or is damaged");
 }
 
 uint32_t Id(uint64_t value, const std::string& path, const char* what) {
@@ -141,7 +143,7 @@ size_t TarReader::FeedHeader(const uint8_t* data, size_t size) {
 	blockFill_ += used;
 	if (blockFill_ < kBlockBytes) return used;
 	blockFill_ = 0;
-	if (std::all_of(block_.begin(), block_.end(), [](uint8_t byte) { return byte == 0; })) {
+	if (block_[0] == 0 && std::all_of(block_.begin(), block_.end(), [](uint8_t byte) { return byte == 0; })) {
 		if (pendingMeta_) Corrupt("the archive ends after an extended header");
 		if (++zeroBlocks_ == 2) state_ = State::kEnd;
 		return used;
@@ -237,7 +239,8 @@ std::string TarReader::HeaderPath() const {
 void TarReader::StartEntry(char typeflag, uint64_t size) {
 	const std::string rawPath = pax_.hasPath ? pax_.path : hasLongName_ ? longName_ : HeaderPath();
 	const std::string rawLink = pax_.hasLink ? pax_.link : hasLongLink_ ? longLink_ : std::string(Text(block_, kLink));
-	TarEntry entry;
+	entry_ = {};
+	TarEntry& entry = entry_;
 	entry.type = TypeOf(typeflag, rawPath);
 	entry.path = CleanPath(rawPath);
 	entry.link = entry.type == EntryType::kHardLink ? CleanPath(rawLink) : rawLink;

@@ -30,6 +30,7 @@ struct TarEntry {
 class EntrySink {
 public:
 	virtual ~EntrySink() = default;
+	// The entry is there until End() returned.
 	virtual void Begin(const TarEntry& entry) = 0;
 	virtual void Data(const uint8_t* data, size_t size) = 0;
 	virtual void End() = 0;
@@ -83,6 +84,7 @@ private:
 	uint64_t entrySize_ = 0;
 	size_t padding_ = 0;
 	PaxRecords pax_;
+	TarEntry entry_;
 	bool hasLongName_ = false, hasLongLink_ = false, pendingMeta_ = false;
 	std::string longName_, longLink_;
 };

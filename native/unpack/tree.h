@@ -1,50 +1,57 @@
 #pragma once
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "root.h"
 #include "tar.h"
 
 namespace berth::unpack {
 
+struct TreeLimits {
+	uint64_t maxBytes = 0;
+	uint64_t maxInodes = 0;
+};
+
 // Writes the entries of one layer below a directory in overlay's form (whiteouts as 0/0 devices, opaque directories by xattr).
+// Modes are right only with a umask of 0.
 class TreeWriter final : public EntrySink {
 public:
-	TreeWriter(const std::string& targetDir, uint64_t maxInodes) : root_(targetDir, maxInodes), maxEntries_(maxInodes) {}
+	TreeWriter(Fd root, const TreeLimits& limits) : root_(std::move(root), limits.maxInodes), limits_(limits) {}
 
 	void Begin(const TarEntry& entry) override;
 	void Data(const uint8_t* data, size_t size) override;
 	void End() override;
-	// After the last entry: the modification times of directories, which every entry below them changed.
-	void Finish();
+	// After the last entry.
+	void Finish() { root_.Leave(); }
 
 	uint64_t diskBytes() const { return root_.diskBytes(); }
 	uint64_t inodes() const { return root_.inodes(); }
+	// The layer hides all of the lower ones. Overlay does not look at the mark on a layer's root: whoever stacks layers must.
+	bool opaqueRoot() const { return opaqueRoot_; }
 
 private:
-	struct DirectoryTime {
-		std::string path;
-		int64_t seconds;
-		uint32_t ns;
-	};
-
 	bool HandleWhiteout(const TarEntry& entry);
-	void MakeWhiteout(int parent, const std::string& base, const TarEntry& entry);
+	void MakeWhiteout(const OpenDirectory& parent, const char* base, const TarEntry& entry);
 	void WriteDirectory(const TarEntry& entry);
+	void WriteRoot(const TarEntry& entry);
 	void StartFile(const TarEntry& entry);
 	void WriteHardLink(const TarEntry& entry);
 	void WriteSymlink(const TarEntry& entry);
 	void WriteNode(const TarEntry& entry);
-	void SetOpenAttributes(int fd, const TarEntry& entry);
+	void SetOwnerAndMode(int fd, const TarEntry& entry, bool known);
 	void SetXattrs(int fd, const TarEntry& entry);
+	template <typename Make> void Replacing(const OpenDirectory& parent, const TarEntry& entry, const char* stage, Make make);
 
 	Root root_;
-	const uint64_t maxEntries_;
+	const TreeLimits limits_;
 	uint64_t entries_ = 0;
-	TarEntry current_;
+	const TarEntry* current_ = nullptr;
 	Fd file_;
-	std::vector<DirectoryTime> directoryTimes_;
+	// The file was made with the entry's owner and permission bits: nothing was inherited.
+	bool fileKnown_ = false;
+	// A directory of the layer hands access rules down to what is made in it, which the archive does not say of its entries.
+	bool inheritsAcl_ = false;
+	bool opaqueRoot_ = false;
 };
 
 }  // namespace berth::unpack

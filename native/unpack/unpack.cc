@@ -1,38 +1,22 @@
-// The unpacker's seam to JavaScript: each piece of a layer is a job on the addon's own threads, one after the other per layer.
+// The unpacker's seam to JavaScript. Its steps and their order: native/addon.ts, RawUnpacker.
 #include "../addon/addon.h"
-#include "../addon/work.h"
-
-#include <new>
-
-#include "failure.h"
-#include "layer.h"
+#include "unpacking.h"
 
 namespace {
 
-using berth::unpack::Failure;
-using berth::unpack::FailureKind;
+using berth::unpack::Step;
+using berth::unpack::Unpacking;
 
-// What JavaScript holds; jobs hold it too, so that it outlives an abort while one works.
-struct Work {
-	std::atomic<bool> aborted{false};
-	std::unique_ptr<berth::unpack::LayerUnpacker> unpacker;
-};
-
-// errno 0 and the kind as path tell the TypeScript side which error class it is.
-template <class Step> auto Translated(Step step) {
-	try {
-		return step();
-	} catch (const Failure& failure) {
-		if (failure.kind() == FailureKind::kSyscall) throw berth::Failure{"unpack: " + failure.text(), failure.error(), failure.entry()};
-		const char* kind = failure.kind() == FailureKind::kCorrupt ? "corrupt" : failure.kind() == FailureKind::kLimit ? "limit" : "aborted";
-		throw berth::Failure{failure.text(), 0, kind};
-	} catch (const std::bad_alloc&) {
-		throw berth::Failure{"unpack", ENOMEM, ""};
-	}
-}
-
-class UnpackerObject final : public Nan::ObjectWrap {
+class UnpackerObject final : public Nan::ObjectWrap, public berth::Closable {
 public:
+	UnpackerObject() { environment_.closables.insert(this); }
+	// Dropped without abort(): what works must not go on for nobody.
+	~UnpackerObject() override {
+		unpacking_->Abort(nullptr);
+		environment_.closables.erase(this);
+	}
+	void CloseForExit() override { unpacking_->Abort(nullptr); }
+
 	static NAN_METHOD(New) {
 		if (!info.IsConstructCall()) return Nan::ThrowTypeError("use new");
 		auto* object = new UnpackerObject;
@@ -52,54 +36,42 @@ public:
 		if (!arguments.ok()) return;
 		using berth::unpack::Compression;
 		request.compression = compression == "gzip" ? Compression::kGzip : compression == "zstd" ? Compression::kZstd : Compression::kNone;
-		std::shared_ptr<Work> work = Of(info);
-		berth::Submit(callback, [work, request] {
-			Translated([&] { work->unpacker = std::make_unique<berth::unpack::LayerUnpacker>(request, work->aborted); });
-		});
+		Of(info).Open(request, Expect(callback));
 	}
 
-	// write(chunk, callback): the bytes are copied, so the caller may change them at once.
+	// write(piece, callback): true when there is room for the next piece; callback is then never called. The bytes are copied, so the caller may change them at once.
 	static NAN_METHOD(Write) {
 		berth::Arguments arguments(info);
-		auto chunk = std::make_shared<std::string>(arguments.Bytes());
+		std::string piece(arguments.Bytes());
 		v8::Local<v8::Function> callback = arguments.Function();
 		if (!arguments.ok()) return;
-		std::shared_ptr<Work> work = Of(info);
-		berth::Submit(callback, [work, chunk] {
-			Translated([&] { work->unpacker->Write(reinterpret_cast<const uint8_t*>(chunk->data()), chunk->size()); });
-		});
+		info.GetReturnValue().Set(Of(info).Write(std::move(piece), callback));
 	}
 
-	// finish(callback(failure, {diffId, uncompressedBytes, diskBytes, inodes}))
+	// finish(callback(failure, sums))
 	static NAN_METHOD(Finish) {
 		berth::Arguments arguments(info);
 		v8::Local<v8::Function> callback = arguments.Function();
-		if (!arguments.ok()) return;
-		std::shared_ptr<Work> work = Of(info);
-		berth::Submit<berth::unpack::LayerSums>(callback, [work] {
-			return Translated([&] {
-				berth::unpack::LayerSums sums = work->unpacker->Finish();
-				work->unpacker.reset();
-				return sums;
-			});
-		}, [](berth::unpack::LayerSums& sums) -> v8::Local<v8::Value> {
-			v8::Local<v8::Object> object = Nan::New<v8::Object>();
-			berth::SetField(object, "diffId", Nan::New(sums.diffId).ToLocalChecked());
-			berth::SetField(object, "uncompressedBytes", Nan::New(static_cast<double>(sums.uncompressedBytes)));
-			berth::SetField(object, "diskBytes", Nan::New(static_cast<double>(sums.diskBytes)));
-			berth::SetField(object, "inodes", Nan::New(static_cast<double>(sums.inodes)));
-			return object;
-		});
+		if (arguments.ok()) Of(info).Finish(Expect(callback));
 	}
 
-	// abort(): what works stops soon; every later step fails.
-	static NAN_METHOD(Abort) { Of(info)->aborted = true; }
+	// abort(callback): called when the directory is the caller's again.
+	static NAN_METHOD(Abort) {
+		berth::Arguments arguments(info);
+		v8::Local<v8::Function> callback = arguments.Function();
+		if (arguments.ok()) Of(info).Abort(Expect(callback));
+	}
 
 private:
-	static std::shared_ptr<Work> Of(const Nan::FunctionCallbackInfo<v8::Value>& info) {
-		return Nan::ObjectWrap::Unwrap<UnpackerObject>(info.Holder())->work_;
+	static Unpacking& Of(const Nan::FunctionCallbackInfo<v8::Value>& info) { return *Nan::ObjectWrap::Unwrap<UnpackerObject>(info.Holder())->unpacking_; }
+	static std::unique_ptr<Step> Expect(v8::Local<v8::Function> callback) {
+		auto step = std::make_unique<Step>();
+		step->id = berth::Environment::Here().completions->Expect(callback);
+		return step;
 	}
-	std::shared_ptr<Work> work_ = std::make_shared<Work>();
+
+	berth::Environment& environment_ = berth::Environment::Here();
+	std::shared_ptr<Unpacking> unpacking_ = std::make_shared<Unpacking>(environment_.completions);
 };
 
 }  // namespace
