@@ -48,15 +48,15 @@ export const openImageStore: OpenImageStore = async (options, kernel, log) => {
 	for (const name of await readdir(options.rootDir)) if (name.startsWith('tmp-')) await kernel.removeTree(join(options.rootDir, name));
 	const layers = await LayerStore.open(options, kernel, log);
 	const content = await ContentStore.open(options.rootDir);
-	const isWhole = ({layers: wanted}: ImageRecord): boolean => wanted.every(({diffId}) => layers.has(diffId));
+	const isWhole = ({layers: wanted}: ImageRecord): boolean => wanted.every(({chainId}) => layers.has(chainId));
 	const records = await ImageRecords.open(options.rootDir, {isWhole, isPinned: repoTags => isPinned(options, repoTags)}, log);
-	layers.claim(records.listIncomplete().flatMap(record => record.layers.map(({diffId}) => diffId)));
+	layers.claim(records.listIncomplete().flatMap(record => record.layers.map(({chainId}) => chainId)));
 	const features = await probeOverlay(machineProbe(release()));
 	const snapshots = await OverlaySnapshots.open({rootDir: options.rootDir, kernel, layers, features, clock: systemClock, log});
 	const registration = new Registration({options, records, layers, content});
 	const policy = await PolicyFile.open(options.policyFile, log);
 	const store = new Store({options, kernel, log, layers, content, records, registration, snapshots, policy});
-	await layers.collect(layers.diffIds());
+	await layers.collect(layers.chainIds());
 	await content.collect();
 	store.repair();
 	return store;
@@ -184,7 +184,7 @@ class Store implements ImageStore {
 	async #add({source, origin, tagOrDigest, references, keepBlobs}: Addition, name: string, signal: AbortSignal): Promise<ImageRecord> {
 		const {options, layers, content, registration, policy} = this.#parts;
 		const inFlight = this.#inFlight.begin(name);
-		let diffIds: readonly string[] = [];
+		let chainIds: readonly string[] = [];
 		let digests: readonly string[] = [];
 		const kept = keepBlobs ? content.keeping(source) : source;
 		try {
@@ -193,9 +193,9 @@ class Store implements ImageStore {
 				kept,
 				tagOrDigest,
 				known => {
-					diffIds = known.map(({diffId}) => diffId);
+					chainIds = known.map(({chainId}) => chainId);
 					digests = known.map(({descriptor}) => descriptor.digest);
-					layers.retain(diffIds);
+					layers.retain(chainIds);
 					content.retain(digests);
 					inFlight.know(known);
 				},
@@ -213,9 +213,9 @@ class Store implements ImageStore {
 			return await registration.add(fetched, references);
 		} finally {
 			this.#inFlight.end(inFlight);
-			layers.release(diffIds);
+			layers.release(chainIds);
 			content.release(digests);
-			await layers.collect(diffIds);
+			await layers.collect(chainIds);
 			await content.collect(digests);
 		}
 	}
@@ -285,7 +285,7 @@ class Store implements ImageStore {
 		if (image === null) throw new NotFoundError('image', imageId);
 		return await this.#parts.snapshots.prepare(
 			key,
-			image.layers.map(({diffId}) => diffId),
+			image.layers.map(({chainId}) => chainId),
 			owner,
 		);
 	}

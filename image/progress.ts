@@ -48,7 +48,7 @@ export class PullInFlight {
 
 	/** The manifest is known; layers that are here already count as fetched. */
 	know(layers: readonly FetchedLayer[]): void {
-		this.#layers = layers.map(layer => ({...layer, present: this.#store.has(layer.diffId)}));
+		this.#layers = layers.map(layer => ({...layer, present: this.#store.has(layer.chainId)}));
 	}
 
 	sync(): void {
@@ -56,10 +56,10 @@ export class PullInFlight {
 	}
 
 	progress(): PullProgress {
-		const layers = (this.#layers ?? []).map(({descriptor: {digest, size}, diffId, present}) => ({
+		const layers = (this.#layers ?? []).map(({descriptor: {digest, size}, chainId, present}) => ({
 			digest,
 			sizeBytes: size,
-			fetchedBytes: this.#store.has(diffId) ? size : this.#store.receivedBytes(diffId),
+			fetchedBytes: this.#store.has(chainId) ? size : this.#store.receivedBytes(chainId),
 			present,
 		}));
 		const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

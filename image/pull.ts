@@ -22,6 +22,10 @@ export interface FetchedImage {
 export interface FetchedLayer {
 	readonly descriptor: Descriptor;
 	readonly diffId: string;
+	/** The layer on all that is below it: what is kept on disk once. */
+	readonly chainId: string;
+	/** Chain ids of the layers below, lowest first. */
+	readonly below: readonly string[];
 }
 
 export interface FetchParts {
@@ -54,7 +58,13 @@ export async function fetchImage(
 	const {config, diffIds, platform} = toImageConfig(configBytes);
 	assertPlatform(platform, parts.options.platform);
 	if (diffIds.length !== manifest.layers.length) throw new CorruptError(`image config names ${diffIds.length} layers, the manifest ${manifest.layers.length}`);
-	const layers = manifest.layers.map((descriptor, index) => ({descriptor, diffId: diffIds[index] ?? ''}));
+	const chainIds = toChainIds(diffIds);
+	const layers = manifest.layers.map((descriptor, index) => ({
+		descriptor,
+		diffId: diffIds[index] ?? '',
+		chainId: chainIds[index] ?? '',
+		below: chainIds.slice(0, index),
+	}));
 	known(layers);
 	await fetchLayers(parts, source, layers, signal);
 	return {
@@ -66,6 +76,15 @@ export async function fetchImage(
 		manifest: {digest: digestOf(bytes), mediaType: manifest.mediaType, json: toJsonText(bytes, 'manifest')},
 		layers,
 	};
+}
+
+/** image-spec config.md, "Layer ChainID". */
+export function toChainIds(diffIds: readonly string[]): readonly string[] {
+	let chainId = '';
+	return diffIds.map(diffId => {
+		chainId = chainId === '' ? diffId : digestOf(Buffer.from(`${chainId} ${diffId}`));
+		return chainId;
+	});
 }
 
 /** An index is chosen from, but a bare manifest says only in its config what it is for. @throws {InvalidArgumentError} */
@@ -109,11 +128,11 @@ async function fetchLayers(parts: FetchParts, source: ImageSource, layers: reado
 	const either = AbortSignal.any([signal, failed.signal]);
 	let first: unknown = null;
 	await Promise.all(
-		layers.map(async ({descriptor, diffId}) => {
+		layers.map(async layer => {
 			try {
 				await parts.limit(async () => {
 					throwIfCancelled(either, 'pull');
-					return await parts.layers.ensure(source, descriptor, diffId, either);
+					return await parts.layers.ensure(source, layer, either);
 				});
 			} catch (error) {
 				first ??= error;

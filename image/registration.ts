@@ -1,4 +1,3 @@
-import {createHash} from 'node:crypto';
 import {matchesGlob} from 'node:path';
 import {InvalidArgumentError} from '../base/errors.js';
 import {KeyedLock} from '../base/keyed-lock.js';
@@ -42,7 +41,7 @@ export class Registration {
 				repoDigests: sorted([...(before?.repoDigests ?? []), ...digests]),
 				sizeBytes: fetched.sizeBytes,
 				config: fetched.config,
-				layers: toChain(fetched.layers),
+				layers: fetched.layers.map(toImageLayer),
 				pinned: this.#isPinned(repoTags),
 				configJson: fetched.configJson,
 				manifest: fetched.manifest,
@@ -83,7 +82,7 @@ export class Registration {
 			if (image === null) return;
 			await this.#parts.records.remove(image.id);
 			this.#release(image);
-			await this.#parts.layers.collect(image.layers.map(({diffId}) => diffId));
+			await this.#parts.layers.collect(image.layers.map(({chainId}) => chainId));
 			await this.#parts.content.collect(image.layers.map(({digest}) => digest));
 		});
 	}
@@ -112,12 +111,12 @@ export class Registration {
 	}
 
 	#retain({layers}: ImageRecord): void {
-		this.#parts.layers.retain(layers.map(({diffId}) => diffId));
+		this.#parts.layers.retain(layers.map(({chainId}) => chainId));
 		this.#parts.content.retain(layers.map(({digest}) => digest));
 	}
 
 	#release({layers}: ImageRecord): void {
-		this.#parts.layers.release(layers.map(({diffId}) => diffId));
+		this.#parts.layers.release(layers.map(({chainId}) => chainId));
 		this.#parts.content.release(layers.map(({digest}) => digest));
 	}
 
@@ -131,13 +130,8 @@ export function isPinned({pinnedImages}: Pick<ImageOptions, 'pinnedImages'>, rep
 	return repoTags.some(tag => pinnedImages.some(glob => matchesGlob(tag, glob)));
 }
 
-/** Chain ids as image-spec config.md defines them ("Layer ChainID"). */
-function toChain(layers: readonly FetchedLayer[]): readonly ImageLayer[] {
-	let chainId = '';
-	return layers.map(({descriptor: {digest, mediaType, size}, diffId}) => {
-		chainId = chainId === '' ? diffId : `sha256:${createHash('sha256').update(`${chainId} ${diffId}`).digest('hex')}`;
-		return {digest, mediaType, sizeBytes: size, diffId, chainId};
-	});
+function toImageLayer({descriptor: {digest, mediaType, size}, diffId, chainId}: FetchedLayer): ImageLayer {
+	return {digest, mediaType, sizeBytes: size, diffId, chainId};
 }
 
 function sorted(names: readonly string[]): readonly string[] {

@@ -14,6 +14,7 @@ export function openKernel(clock: Clock): Kernel {
 		removeTree: async path => await callAddon(done => addon.removeTree(path, done)),
 		readFiles: async paths => await callAddon(done => addon.readFiles(paths, done)),
 		openUnpacker,
+		inheritDirectories: async (layerDir, lowerDirs, directories) => await callAddon(done => addon.inheritDirectories(layerDir, lowerDirs, directories, done)),
 		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),
 		syncFilesystem: async path => await callAddon(done => addon.syncFilesystem(path, done)),
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),

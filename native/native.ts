@@ -314,6 +314,11 @@ export interface Kernel {
 	readFiles(paths: readonly string[]): Promise<readonly (Uint8Array | null)[]>;
 	/** Unpacks one layer, see native/unpack. */
 	openUnpacker(request: UnpackRequest): Promise<Unpacker>;
+	/**
+	 * Gives directories of an unpacked layer (UnpackResult.unnamedDirectories) owner, mode, xattrs and time of what they merge with in the layers below (topmost
+	 * first), as overlay shows it: not through whiteouts, opaque directories or links. Those that nothing below has stay as they are.
+	 */
+	inheritDirectories(layerDir: string, lowerDirs: readonly string[], directories: Uint8Array): Promise<void>;
 	/** Compiles a profile by libseccomp into a BPF program. @throws {InvalidArgumentError} naming what is wrong. */
 	compileSeccomp(profile: SeccompProfile): Promise<Uint8Array>;
 	/** syncfs(2) of the filesystem that holds `path`. */
@@ -385,6 +390,11 @@ export interface UnpackResult {
 	readonly inodes: number;
 	/** The layer hides all lower ones (".wh..wh..opq" in its root). Overlay does not look at the mark there: layers below must not be stacked. */
 	readonly opaqueRoot: boolean;
+	/**
+	 * Directories that no entry names but that others lie in, each ended by a NUL byte, parents first: made as root's, 0755. Their looks are for the layers below to
+	 * say (inheritDirectories).
+	 */
+	readonly unnamedDirectories: Uint8Array;
 	/** ABI of the Landlock rules that the writing thread was under; 0: the kernel has none (or it is not in its `lsm=`), and the other walls stood alone. */
 	readonly landlockVersion: number;
 }

@@ -219,3 +219,25 @@ test.serial('tag, list, prune', async t => {
 	await removePod(daemon.cri, pod);
 	await remove(image);
 });
+
+test.serial('a container sees lower directories as their own layer says, and nothing below a layer that hides all', async t => {
+	const {daemon, content} = running();
+	const hidden = file('hidden', 'hidden');
+	const opaque = toLayer(
+		[
+			{type: 'file', path: '.wh..wh..opq', content: ''},
+			{type: 'file', path: 'seen', content: ''},
+		],
+		'gzip',
+	);
+	const drop = toLayer([{type: 'directory', path: 'drop/', mode: 0o1777, uid: 12, gid: 34}], 'gzip');
+	// No entry for drop/ itself, as build tools that list only files leave it.
+	const image = publish('parents', [hidden, opaque, content.base, drop, file('drop/file', 'file')]);
+	await pull(image);
+	const pod = await runPod(daemon, 'parents');
+	const id = await runContainer(daemon.cri, pod, toContainerConfig('c', ['sleep', '1000'], {image: {image}}));
+	const {stdout} = await daemon.cri.call('ExecSync', {container_id: id, cmd: ['sh', '-c', 'stat -c "%a %u:%g" /drop; ls /drop /seen /hidden 2>&1']});
+	t.is(Buffer.from(stdout).toString(), '1777 12:34\nls: /hidden: No such file or directory\n/seen\n\n/drop:\nfile\n');
+	await removePod(daemon.cri, pod);
+	await remove(image);
+});

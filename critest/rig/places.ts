@@ -75,8 +75,6 @@ format = "json"
 [network]
 conf_dir = ${quoted(places.confDir)}
 ${network}
-[image]
-${image}
 [network.embedded]
 bridge = ${quoted(places.bridge)}
 subnets = [${quoted(places.subnet)}]

@@ -4,7 +4,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
 import {silentLog} from '../../base/log.js';
-import type {Kernel} from '../../native/native.js';
+import type {Kernel, UnpackResult} from '../../native/native.js';
 import type {ImageOptions} from '../image.js';
 import type {Descriptor} from '../manifest.js';
 import type {ImageSource} from '../source.js';
@@ -19,12 +19,24 @@ const SOURCE = {
 	},
 } as unknown as ImageSource;
 
+const SUMS: UnpackResult = {
+	digest: DIGEST,
+	compressedBytes: BLOB.length,
+	diffId: DIGEST,
+	uncompressedBytes: BLOB.length,
+	diskBytes: 4096,
+	inodes: 1,
+	opaqueRoot: false,
+	unnamedDirectories: Buffer.alloc(0),
+	landlockVersion: 0,
+};
+
 /** Says at each sync what lies in layers/, and whether the new layer's record is there to be synced. */
 function fakeKernel(layersDir: string, syncs: (readonly string[])[]): Kernel {
 	return {
 		openUnpacker: async () => ({
 			write: async () => {},
-			finish: async () => ({diffId: DIGEST, uncompressedBytes: BLOB.length, diskBytes: 4096, inodes: 1}),
+			finish: async () => SUMS,
 			abort: async () => {},
 		}),
 		removeTree: async (path: string) => await rm(path, {recursive: true, force: true}),
@@ -43,7 +55,7 @@ async function fetchOne(claimed: readonly string[]): Promise<{readonly syncs: re
 		const options = {rootDir, maxLayerBytes: 1e6, maxLayerInodes: 100} as ImageOptions;
 		const layers = await LayerStore.open(options, fakeKernel(join(rootDir, 'layers'), syncs), silentLog);
 		layers.claim(claimed);
-		await layers.ensure(SOURCE, DESCRIPTOR, DIGEST, new AbortController().signal);
+		await layers.ensure(SOURCE, {descriptor: DESCRIPTOR, diffId: DIGEST, chainId: DIGEST, below: []}, new AbortController().signal);
 		return {syncs, after: await readdir(join(rootDir, 'layers'))};
 	} finally {
 		await rm(rootDir, {recursive: true, force: true});

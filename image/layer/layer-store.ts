@@ -1,24 +1,20 @@
-import {createHash, randomBytes} from 'node:crypto';
-import {mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
+import {randomBytes} from 'node:crypto';
+import {mkdir, readdir, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {CorruptError} from '../../base/errors.js';
+import {CorruptError, ResourceExhaustedError} from '../../base/errors.js';
 import {JoinedCalls} from '../../base/joined-calls.js';
 import type {Logger} from '../../base/log.js';
-import type {Kernel} from '../../native/native.js';
+import type {Kernel, Unpacker, UnpackResult} from '../../native/native.js';
 import type {ImageOptions} from '../image.js';
-import {type Descriptor, toCompression} from '../manifest.js';
+import {toCompression} from '../manifest.js';
+import type {FetchedLayer} from '../pull.js';
 import type {ImageSource} from '../source.js';
+import {type LayerRecord, readLayerRecord, toLayerJson} from './layer-record.js';
 
-/** One unpacked layer. Its directory is read-only to all who use it. */
-export interface LayerRecord {
-	readonly diffId: string;
-	/** Name of its directory below layers/: short, as mount options are. */
-	readonly name: string;
-	readonly diskBytes: number;
-	readonly inodes: number;
-}
-
-/** Unpacked layers by diffId: each is on disk once, however many images have it. */
+/**
+ * Unpacked layers by chain id: each is on disk once, however many images have it. Not by diffID, as what a layer's directories look like that its archive does not
+ * name is for the layers below it to say.
+ */
 export class LayerStore {
 	readonly #dir: string;
 	readonly #options: ImageOptions;
@@ -27,7 +23,9 @@ export class LayerStore {
 	readonly #references = new Map<string, number>();
 	readonly #fetches = new JoinedCalls<LayerRecord>();
 	readonly #claimed = new Set<string>();
-	/** Compressed bytes so far of layers being fetched, by diffId. */
+	/** Called when the layer is there. */
+	readonly #awaited = new Map<string, Set<() => void>>();
+	/** Compressed bytes so far of layers being fetched. */
 	readonly #received = new Map<string, number>();
 	#nextName = 1;
 	#pulledBytes = 0;
@@ -45,8 +43,8 @@ export class LayerStore {
 		await mkdir(join(store.#dir, 'empty', 'fs'), {recursive: true, mode: 0o755});
 		for (const name of await readdir(store.#dir)) {
 			if (name === 'empty') continue;
-			const record = await readRecord(join(store.#dir, name), name);
-			if (record !== null && !store.#layers.has(record.diffId)) store.#add(record);
+			const record = await readLayerRecord(join(store.#dir, name), name);
+			if (record !== null && !store.#layers.has(record.chainId)) store.#add(record);
 			else {
 				log.warn({layer: name}, 'half-made layer removed');
 				await kernel.removeTree(join(store.#dir, name));
@@ -65,30 +63,39 @@ export class LayerStore {
 	}
 
 	/** Of a layer being fetched; 0 for others. */
-	receivedBytes(diffId: string): number {
-		return this.#received.get(diffId) ?? 0;
+	receivedBytes(chainId: string): number {
+		return this.#received.get(chainId) ?? 0;
 	}
 
-	has(diffId: string): boolean {
-		return this.#layers.has(diffId);
+	has(chainId: string): boolean {
+		return this.#layers.has(chainId);
 	}
 
-	/** Lower directories for overlay, topmost first. */
-	lowerDirs(diffIds: readonly string[]): readonly string[] {
-		if (diffIds.length === 0) return [join(this.#dir, 'empty', 'fs')];
-		return diffIds.map(diffId => join(this.#dir, this.#get(diffId).name, 'fs')).reverse();
+	chainIds(): readonly string[] {
+		return [...this.#layers.keys()];
+	}
+
+	/** Lower directories for overlay, topmost first; none below a layer that hides all of them, which overlay itself does not see. */
+	lowerDirs(chainIds: readonly string[]): readonly string[] {
+		const dirs: string[] = [];
+		for (const chainId of chainIds.toReversed()) {
+			const {name, opaqueRoot} = this.#get(chainId);
+			dirs.push(join(this.#dir, name, 'fs'));
+			if (opaqueRoot) break;
+		}
+		return dirs.length === 0 ? [join(this.#dir, 'empty', 'fs')] : dirs;
 	}
 
 	/** The layer stays until release() was called as often. */
-	retain(diffIds: readonly string[]): void {
-		for (const diffId of diffIds) this.#references.set(diffId, (this.#references.get(diffId) ?? 0) + 1);
+	retain(chainIds: readonly string[]): void {
+		for (const chainId of chainIds) this.#references.set(chainId, (this.#references.get(chainId) ?? 0) + 1);
 	}
 
-	release(diffIds: readonly string[]): void {
-		for (const diffId of diffIds) {
-			const left = (this.#references.get(diffId) ?? 0) - 1;
-			if (left > 0) this.#references.set(diffId, left);
-			else this.#references.delete(diffId);
+	release(chainIds: readonly string[]): void {
+		for (const chainId of chainIds) {
+			const left = (this.#references.get(chainId) ?? 0) - 1;
+			if (left > 0) this.#references.set(chainId, left);
+			else this.#references.delete(chainId);
 		}
 	}
 
@@ -96,16 +103,16 @@ export class LayerStore {
 	 * These are named by a record on disk, which makes them count from the moment they are seen, also after a power cut: each is synced before it is put in its place.
 	 * Others count only once a record names them, which is after a sync.
 	 */
-	claim(diffIds: Iterable<string>): void {
-		for (const diffId of diffIds) this.#claimed.add(diffId);
+	claim(chainIds: Iterable<string>): void {
+		for (const chainId of chainIds) this.#claimed.add(chainId);
 	}
 
-	/** Removes those of `diffIds` that nobody retains. */
-	async collect(diffIds: Iterable<string>): Promise<void> {
-		for (const diffId of new Set(diffIds)) {
-			const record = this.#layers.get(diffId);
-			if (record === undefined || this.#references.has(diffId)) continue;
-			this.#layers.delete(diffId);
+	/** Removes those that nobody retains. */
+	async collect(chainIds: Iterable<string>): Promise<void> {
+		for (const chainId of new Set(chainIds)) {
+			const record = this.#layers.get(chainId);
+			if (record === undefined || this.#references.has(chainId)) continue;
+			this.#layers.delete(chainId);
 			this.#usage = {bytes: this.#usage.bytes - record.diskBytes, inodes: this.#usage.inodes - record.inodes};
 			// Out of sight first: a removal that is cut short must not look like a layer.
 			const gone = join(this.#dir, `gone-${randomBytes(6).toString('hex')}`);
@@ -114,85 +121,122 @@ export class LayerStore {
 		}
 	}
 
-	diffIds(): readonly string[] {
-		return [...this.#layers.keys()];
-	}
-
-	/** Fetches and unpacks the layer unless it is there; joins a fetch of the same one in flight. */
-	async ensure(source: ImageSource, descriptor: Descriptor, diffId: string, signal: AbortSignal): Promise<LayerRecord> {
+	/**
+	 * Fetches and unpacks the layer unless it is there; joins a fetch of the same one in flight. Resolves after the layers below it, whose fetches the caller has begun
+	 * before; several unpack at once.
+	 */
+	async ensure(source: ImageSource, layer: FetchedLayer, signal: AbortSignal): Promise<LayerRecord> {
+		const {chainId} = layer;
 		return (
-			this.#layers.get(diffId) ??
-			(await this.#fetches.run(diffId, signal, async joined => this.#layers.get(diffId) ?? (await this.#fetch(source, descriptor, diffId, joined))))
+			this.#layers.get(chainId) ??
+			(await this.#fetches.run(chainId, signal, async joined => this.#layers.get(chainId) ?? (await this.#fetch(source, layer, joined))))
 		);
 	}
 
-	async #fetch(source: ImageSource, descriptor: Descriptor, diffId: string, signal: AbortSignal): Promise<LayerRecord> {
-		const compression = toCompression(descriptor.mediaType);
+	async #fetch(source: ImageSource, layer: FetchedLayer, signal: AbortSignal): Promise<LayerRecord> {
 		const temporary = join(this.#dir, `new-${randomBytes(6).toString('hex')}`);
-		await mkdir(join(temporary, 'fs'), {recursive: true, mode: 0o755});
+		const targetDir = join(temporary, 'fs');
+		await mkdir(targetDir, {recursive: true, mode: 0o755});
 		try {
-			const {maxLayerBytes, maxLayerInodes} = this.#options;
-			const unpacker = await this.#kernel.openUnpacker({targetDir: join(temporary, 'fs'), compression, maxBytes: maxLayerBytes, maxInodes: maxLayerInodes});
-			try {
-				const hash = createHash('sha256');
-				let received = 0;
-				for await (const chunk of source.blob(descriptor, signal)) {
-					hash.update(chunk);
-					received += chunk.length;
-					this.#pulledBytes += chunk.length;
-					this.#received.set(diffId, received);
-					await unpacker.write(chunk);
-				}
-				const digest = `sha256:${hash.digest('hex')}`;
-				if (received !== descriptor.size) throw new CorruptError(`layer ${descriptor.digest} has ${received} bytes, must have ${descriptor.size}`);
-				if (digest !== descriptor.digest) throw new CorruptError(`layer has digest ${digest}, must be ${descriptor.digest}`);
-				const sums = await unpacker.finish();
-				if (sums.diffId !== diffId) throw new CorruptError(`layer ${descriptor.digest} unpacks to diffID ${sums.diffId}, the image config says ${diffId}`);
-				return await this.#keep(temporary, {diffId, diskBytes: sums.diskBytes, inodes: sums.inodes});
-			} catch (error) {
-				await unpacker.abort();
-				// What the unpacker finds wrong does not say of which layer.
-				if (error instanceof CorruptError && !error.message.includes(descriptor.digest))
-					throw new CorruptError(`layer ${descriptor.digest}: ${error.message}`, {}, {cause: error});
-				throw error;
-			}
+			const sums = await this.#unpack(source, layer, targetDir, signal);
+			await this.#finishDirectories(layer, targetDir, sums, signal);
+			return await this.#keep(temporary, layer, sums);
 		} catch (error) {
 			await this.#kernel.removeTree(temporary);
 			throw error;
 		} finally {
-			this.#received.delete(diffId);
+			this.#received.delete(layer.chainId);
 		}
 	}
 
-	async #keep(temporary: string, sums: Omit<LayerRecord, 'name'>): Promise<LayerRecord> {
-		const record = {...sums, name: String(this.#nextName++)};
-		await writeFile(join(temporary, 'layer.json'), JSON.stringify({version: 1, ...sums}), {mode: 0o600});
-		if (this.#claimed.has(sums.diffId)) await this.#kernel.syncFilesystem(temporary);
+	async #unpack(source: ImageSource, {descriptor, diffId, chainId}: FetchedLayer, targetDir: string, signal: AbortSignal): Promise<UnpackResult> {
+		const {maxLayerBytes, maxLayerInodes} = this.#options;
+		const compression = toCompression(descriptor.mediaType);
+		const unpacker = await this.#kernel.openUnpacker({targetDir, compression, maxBytes: maxLayerBytes, maxInodes: maxLayerInodes});
+		try {
+			const sums = await feed(unpacker, source.blob(descriptor, signal), receivedBytes => {
+				this.#pulledBytes += receivedBytes - this.receivedBytes(chainId);
+				this.#received.set(chainId, receivedBytes);
+			});
+			if (sums.compressedBytes !== descriptor.size) throw new CorruptError(`has ${sums.compressedBytes} bytes, must have ${descriptor.size}`);
+			if (sums.digest !== descriptor.digest) throw new CorruptError(`has digest ${sums.digest}`);
+			if (sums.diffId !== diffId) throw new CorruptError(`unpacks to diffID ${sums.diffId}, the image config says ${diffId}`);
+			return sums;
+		} catch (error) {
+			await unpacker.abort();
+			throw naming(descriptor.digest, error);
+		}
+	}
+
+	/** Once the layers below are there: directories that the archive does not name take over what those say of them. */
+	async #finishDirectories({below}: FetchedLayer, targetDir: string, {opaqueRoot, unnamedDirectories}: UnpackResult, signal: AbortSignal): Promise<void> {
+		const parent = below.at(-1);
+		if (parent === undefined) return;
+		await this.#arrival(parent, signal);
+		if (unnamedDirectories.length > 0 && !opaqueRoot) await this.#kernel.inheritDirectories(targetDir, this.lowerDirs(below), unnamedDirectories);
+	}
+
+	/** @throws what `signal` says: the layer's own fetch failed, and with it the pulls that wait here. */
+	async #arrival(chainId: string, signal: AbortSignal): Promise<void> {
+		if (this.#layers.has(chainId)) return;
+		const waiting = this.#awaited.get(chainId) ?? new Set();
+		this.#awaited.set(chainId, waiting);
+		await new Promise<void>((resolve, reject) => {
+			const leave = (): void => {
+				waiting.delete(arrive);
+				if (waiting.size === 0) this.#awaited.delete(chainId);
+				reject(signal.reason as Error);
+			};
+			const arrive = (): void => {
+				signal.removeEventListener('abort', leave);
+				resolve();
+			};
+			if (signal.aborted) return leave();
+			signal.addEventListener('abort', leave, {once: true});
+			waiting.add(arrive);
+			return undefined;
+		});
+	}
+
+	async #keep(temporary: string, {chainId, diffId}: FetchedLayer, {diskBytes, inodes, opaqueRoot}: UnpackResult): Promise<LayerRecord> {
+		const record = {chainId, diffId, name: String(this.#nextName++), diskBytes, inodes, opaqueRoot};
+		await writeFile(join(temporary, 'layer.json'), toLayerJson(record), {mode: 0o600});
+		if (this.#claimed.has(chainId)) await this.#kernel.syncFilesystem(temporary);
 		await rename(temporary, join(this.#dir, record.name));
 		this.#add(record);
+		const waiting = this.#awaited.get(chainId);
+		this.#awaited.delete(chainId);
+		for (const arrive of waiting ?? []) arrive();
 		return record;
 	}
 
 	#add(record: LayerRecord): void {
-		this.#layers.set(record.diffId, record);
+		this.#layers.set(record.chainId, record);
 		this.#nextName = Math.max(this.#nextName, Number(record.name) + 1);
 		this.#usage = {bytes: this.#usage.bytes + record.diskBytes, inodes: this.#usage.inodes + record.inodes};
 	}
 
-	#get(diffId: string): LayerRecord {
-		const record = this.#layers.get(diffId);
-		if (record === undefined) throw new CorruptError(`layer ${diffId} is missing: pull the image again`, {diffId});
+	#get(chainId: string): LayerRecord {
+		const record = this.#layers.get(chainId);
+		if (record === undefined) throw new CorruptError(`layer ${chainId} is missing: pull the image again`, {chainId});
 		return record;
 	}
 }
 
-async function readRecord(dir: string, name: string): Promise<LayerRecord | null> {
-	if (!/^[1-9]\d*$/.test(name)) return null;
-	try {
-		const {diffId, diskBytes, inodes} = JSON.parse(await readFile(join(dir, 'layer.json'), 'utf8')) as LayerRecord;
-		return typeof diffId === 'string' && typeof diskBytes === 'number' && typeof inodes === 'number' ? {diffId, name, diskBytes, inodes} : null;
-	} catch {
-		// Torn or absent: the layer is not whole.
-		return null;
+async function feed(unpacker: Unpacker, stream: AsyncIterable<Uint8Array>, received: (bytes: number) => void): Promise<UnpackResult> {
+	let receivedBytes = 0;
+	for await (const chunk of stream) {
+		receivedBytes += chunk.length;
+		received(receivedBytes);
+		await unpacker.write(chunk);
 	}
+	return await unpacker.finish();
+}
+
+/** What the unpacker finds wrong does not say of which layer. */
+function naming(digest: string, error: unknown): unknown {
+	if (!(error instanceof Error) || error.message.includes(digest)) return error;
+	const text = `layer ${digest}: ${error.message}`;
+	if (error instanceof CorruptError) return new CorruptError(text, error.details, {cause: error});
+	return error instanceof ResourceExhaustedError ? new ResourceExhaustedError(text, error.details, {cause: error}) : error;
 }

@@ -34,7 +34,7 @@ export class OverlaySnapshots implements Snapshotter {
 	#sweep: Promise<void> | null = null;
 	#sweptAtMs = Number.NEGATIVE_INFINITY;
 	#closed = false;
-	/** Key → diffIds that it keeps. */
+	/** Key → chainIds that it keeps. */
 	readonly #snapshots = new Map<string, readonly string[]>();
 	readonly #usage = new Map<string, {readonly atMs: number; readonly usage: Usage}>();
 
@@ -51,31 +51,31 @@ export class OverlaySnapshots implements Snapshotter {
 		const snapshots = new OverlaySnapshots(parts);
 		await mkdir(snapshots.#dir, {recursive: true, mode: 0o711});
 		for (const key of await readdir(snapshots.#dir)) {
-			const diffIds = await readDiffIds(join(snapshots.#dir, key));
-			if (diffIds === null) {
+			const chainIds = await readChainIds(join(snapshots.#dir, key));
+			if (chainIds === null) {
 				log.warn({key}, 'half-made snapshot removed');
 				await kernel.removeTree(join(snapshots.#dir, key));
 				continue;
 			}
-			layers.retain(diffIds);
-			snapshots.#snapshots.set(key, diffIds);
+			layers.retain(chainIds);
+			snapshots.#snapshots.set(key, chainIds);
 			snapshots.#count(key, EMPTY);
 		}
 		return snapshots;
 	}
 
-	async prepare(key: string, diffIds: readonly string[], owner: Owner | null): Promise<Snapshot> {
+	async prepare(key: string, chainIds: readonly string[], owner: Owner | null): Promise<Snapshot> {
 		const dir = join(this.#dir, key);
-		const snapshot = {lowerDirs: this.#layers.lowerDirs(diffIds), upperDir: join(dir, 'upper'), workDir: join(dir, 'work')};
+		const snapshot = {lowerDirs: this.#layers.lowerDirs(chainIds), upperDir: join(dir, 'upper'), workDir: join(dir, 'work')};
 		if (this.#snapshots.has(key)) return snapshot;
-		this.#snapshots.set(key, diffIds);
-		this.#layers.retain(diffIds);
+		this.#snapshots.set(key, chainIds);
+		this.#layers.retain(chainIds);
 		try {
 			await mkdir(dir, {mode: 0o711});
 			await Promise.all([
 				mkdir(snapshot.upperDir, {mode: 0o755}),
 				mkdir(snapshot.workDir, {mode: 0o700}),
-				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, diffIds}), {mode: 0o600}),
+				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, chainIds}), {mode: 0o600}),
 			]);
 			// The container's root directory is this one. The layers below are id-mapped when they are mounted: nothing in them is chowned.
 			if (owner !== null) await chown(snapshot.upperDir, owner.uid, owner.gid);
@@ -89,8 +89,8 @@ export class OverlaySnapshots implements Snapshotter {
 
 	/** @returns the layers that it kept, for collection. */
 	async remove(key: string): Promise<readonly string[]> {
-		const diffIds = this.#snapshots.get(key);
-		if (diffIds === undefined) return [];
+		const chainIds = this.#snapshots.get(key);
+		if (chainIds === undefined) return [];
 		const gone = join(this.#dir, `gone-${randomBytes(6).toString('hex')}`);
 		try {
 			await rename(join(this.#dir, key), gone);
@@ -100,8 +100,8 @@ export class OverlaySnapshots implements Snapshotter {
 		}
 		this.#snapshots.delete(key);
 		this.#uncount(key);
-		this.#layers.release(diffIds);
-		return diffIds;
+		this.#layers.release(chainIds);
+		return chainIds;
 	}
 
 	keys(): readonly string[] {
@@ -168,10 +168,10 @@ export class OverlaySnapshots implements Snapshotter {
 	}
 }
 
-async function readDiffIds(dir: string): Promise<readonly string[] | null> {
+async function readChainIds(dir: string): Promise<readonly string[] | null> {
 	try {
-		const {diffIds} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as {readonly diffIds: unknown};
-		return Array.isArray(diffIds) && diffIds.every(id => typeof id === 'string') ? diffIds : null;
+		const {chainIds} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as {readonly chainIds: unknown};
+		return Array.isArray(chainIds) && chainIds.every(id => typeof id === 'string') ? chainIds : null;
 	} catch {
 		return null;
 	}

@@ -16,6 +16,7 @@ NODE_MODULE_INIT(/* exports, module, context */) {
 	berth::InitTree(exports);
 	berth::InitFiles(exports);
 	berth::InitDial(exports);
+	berth::InitInherit(exports);
 	berth::InitSeccomp(exports);
 	if (InitUnpack != nullptr) InitUnpack(exports);
 }

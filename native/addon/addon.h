@@ -13,6 +13,7 @@ void InitMounts(v8::Local<v8::Object> exports);
 void InitTree(v8::Local<v8::Object> exports);
 void InitFiles(v8::Local<v8::Object> exports);
 void InitDial(v8::Local<v8::Object> exports);
+void InitInherit(v8::Local<v8::Object> exports);
 void InitSeccomp(v8::Local<v8::Object> exports);
 
 }  // namespace berth

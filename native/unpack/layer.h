@@ -28,6 +28,7 @@ struct LayerSums {
 	uint64_t diskBytes = 0;
 	uint64_t inodes = 0;
 	bool opaqueRoot = false;
+	std::string unnamedDirectories;  // each ends with a NUL byte; parents first
 	int landlockVersion = 0;
 };
 

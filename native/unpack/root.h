@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,10 @@ public:
 	void CountDisk(uint64_t bytes) { diskBytes_ += bytes; }
 	uint64_t diskBytes() const { return diskBytes_; }
 	uint64_t inodes() const { return inodes_; }
+	// Directories that were made for what lies in them and that no entry named: what they look like is for the layers below to say. Sorted: parents first.
+	const std::set<std::string>& unnamed() const { return unnamed_; }
+	// An entry names it after all.
+	void Named(const std::string& path) { unnamed_.erase(path); }
 
 	static constexpr uint64_t kDirectoryBytes = 4096;
 
@@ -63,6 +68,7 @@ private:
 	uint64_t diskBytes_ = kDirectoryBytes;
 	OpenDirectory parent_;  // archives list a directory's entries together
 	OpenDirectory offered_;
+	std::set<std::string> unnamed_;
 	// Something was removed through which the paths of the two may have led.
 	bool stale_ = false;
 };

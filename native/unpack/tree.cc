@@ -121,6 +121,7 @@ void TreeWriter::WriteDirectory(const TarEntry& entry) {
 	const OpenDirectory& parent = root_.OpenParent(entry.path);
 	const char* base = BaseOf(entry.path);
 	const Root::Made made = root_.MakeDirectory(parent.fd.get(), base, entry.mode & 0777, entry.path, true);
+	root_.Named(entry.path);
 	Fd directory(openat(parent.fd.get(), base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 	if (!directory.valid()) throw Failure("open directory", errno, entry.path);
 	if (made == Root::Made::kNewOpaque) SetOpaque(directory.get(), entry.path);

@@ -28,6 +28,7 @@ public:
 	uint64_t inodes() const { return root_.inodes(); }
 	// The layer hides all of the lower ones. Overlay does not look at the mark on a layer's root: whoever stacks layers must.
 	bool opaqueRoot() const { return opaqueRoot_; }
+	const std::set<std::string>& unnamedDirectories() const { return root_.unnamed(); }
 
 private:
 	bool HandleWhiteout(const TarEntry& entry);

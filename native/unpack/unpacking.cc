@@ -26,6 +26,7 @@ v8::Local<v8::Value> Step::ToJs() {
 	SetField(object, "diskBytes", Nan::New(static_cast<double>(sums->diskBytes)));
 	SetField(object, "inodes", Nan::New(static_cast<double>(sums->inodes)));
 	SetField(object, "opaqueRoot", Nan::New(sums->opaqueRoot));
+	SetField(object, "unnamedDirectories", ToBuffer(sums->unnamedDirectories));
 	SetField(object, "landlockVersion", Nan::New(sums->landlockVersion));
 	return object;
 }

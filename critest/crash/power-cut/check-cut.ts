@@ -103,7 +103,7 @@ class Check {
 	/** Says what the test reaches; whatever is there, the daemon has to cope with it. */
 	async #countLeftovers(): Promise<void> {
 		const {garbage, layers} = await this.#findGarbage();
-		const entries = new Map(this.#parts.images.flatMap(image => image.layers.map(layer => [layer.diffId, layer.entries] as const)));
+		const entries = new Map(this.#parts.images.flatMap(image => image.layers.map(layer => [layer.chainId, layer.entries] as const)));
 		for (const name of garbage) {
 			const archive = entries.get(layers.get(name) ?? '');
 			if (archive !== undefined && (await findDamage(this.#rootDir, name, archive)).length > 0) this.torn++;
@@ -156,7 +156,7 @@ class Check {
 	async #compare(ids: ReadonlySet<string>, when: string): Promise<void> {
 		const {images} = this.#parts;
 		const {layers} = await listStoreFiles(this.#rootDir);
-		const names = new Map([...layers].flatMap(([name, diffId]) => (diffId === null ? [] : [[diffId, name] as const])));
+		const names = new Map([...layers].flatMap(([name, chainId]) => (chainId === null ? [] : [[chainId, name] as const])));
 		const damages = new Map<string, readonly string[]>();
 		for (const id of ids) {
 			const image = images.find(known => known.id === id);
@@ -164,11 +164,11 @@ class Check {
 				this.#add('garbage', `${id} is listed ${when}, and is no image of the test`);
 				continue;
 			}
-			for (const {diffId, entries} of image.layers) {
-				const name = names.get(diffId);
-				if (!damages.has(diffId)) damages.set(diffId, name === undefined ? ['no such directory'] : await findDamage(this.#rootDir, name, entries));
-				const damage = damages.get(diffId) ?? [];
-				if (damage.length > 0) this.#addList('files not intact', `${image.tag} ${when}: its layer ${diffId} is not intact`, damage);
+			for (const {chainId, entries} of image.layers) {
+				const name = names.get(chainId);
+				if (!damages.has(chainId)) damages.set(chainId, name === undefined ? ['no such directory'] : await findDamage(this.#rootDir, name, entries));
+				const damage = damages.get(chainId) ?? [];
+				if (damage.length > 0) this.#addList('files not intact', `${image.tag} ${when}: its layer ${chainId} is not intact`, damage);
 			}
 			this.compared++;
 		}
@@ -182,8 +182,8 @@ class Check {
 	/** Everything but the layers that a record's image has, each once: names of layers' directories, paths of other files. */
 	async #findGarbage(): Promise<{readonly garbage: readonly string[]; readonly layers: ReadonlyMap<string, string | null>}> {
 		const {layers, imageIds, others} = await listStoreFiles(this.#rootDir);
-		const used = new Set(this.#parts.images.filter(({id}) => imageIds.includes(id)).flatMap(image => image.layers.map(({diffId}) => diffId)));
-		const unused = [...layers].filter(([, diffId]) => diffId === null || !used.delete(diffId)).map(([name]) => name);
+		const used = new Set(this.#parts.images.filter(({id}) => imageIds.includes(id)).flatMap(image => image.layers.map(({chainId}) => chainId)));
+		const unused = [...layers].filter(([, chainId]) => chainId === null || !used.delete(chainId)).map(([name]) => name);
 		return {garbage: [...unused, ...others], layers};
 	}
 

@@ -10,7 +10,7 @@ const LARGE_FILE_BYTES = 600_000;
 export const MOVING_TAG = 'cut/moving:latest';
 
 export interface CutLayer {
-	readonly diffId: string;
+	readonly chainId: string;
 	readonly entries: readonly TarEntry[];
 }
 export interface CutImage {
@@ -45,9 +45,18 @@ export function buildCutImages(random: Random): CutImages {
 		const index = addImage(content.blobs, source);
 		const tag = `cut/image-${number}:1`;
 		content.tags.set(tag, index);
-		return {id: findImageId(content.blobs, index), tag, index, layers: chosen.map(({layer: {diffId}, entries}) => ({diffId, entries}))};
+		return {id: findImageId(content.blobs, index), tag, index, layers: toChain(chosen)};
 	});
 	return {content, images};
+}
+
+/** image-spec config.md, "Layer ChainID". */
+function toChain(chosen: readonly {readonly layer: Layer; readonly entries: readonly TarEntry[]}[]): readonly CutLayer[] {
+	let chainId = '';
+	return chosen.map(({layer: {diffId}, entries}) => {
+		chainId = chainId === '' ? diffId : toDigest(Buffer.from(`${chainId} ${diffId}`));
+		return {chainId, entries};
+	});
 }
 
 function toCutLayer(number: number, random: Random): {readonly layer: Layer; readonly entries: readonly TarEntry[]} {

@@ -59,7 +59,7 @@ test('layers, records and everything else of the store are told apart', async t 
 	await withLayer(t, async (_, rootDir) => {
 		const id = 'a'.repeat(64);
 		for (const directory of ['images', 'layers/empty/fs', 'layers/new-1', 'content/sha256']) await mkdir(join(rootDir, directory), {recursive: true});
-		await writeFile(join(rootDir, 'layers/7/layer.json'), JSON.stringify({version: 1, diffId: 'sha256:1'}));
+		await writeFile(join(rootDir, 'layers/7/layer.json'), JSON.stringify({version: 1, chainId: 'sha256:1'}));
 		await writeFile(join(rootDir, 'images', `${id}.json`), '');
 		await writeFile(join(rootDir, 'images', `${id}.json.1.tmp`), '');
 		await writeFile(join(rootDir, 'content/sha256/x'), '');

@@ -5,7 +5,7 @@ import type {TarEntry} from '../../fixtures/tar.js';
 
 /** The one place of the tests that knows the store's layout: layers/<name>/{layer.json,fs}, images/<hex>.json, content/. */
 export interface StoreFiles {
-	/** Name → diffId; null: a directory that says none. */
+	/** Name → chainId; null: a directory that says none. */
 	readonly layers: ReadonlyMap<string, string | null>;
 	readonly imageIds: readonly string[];
 	/** Everything else that is no record, layer or empty directory: paths below root_dir. */
@@ -14,7 +14,7 @@ export interface StoreFiles {
 
 export async function listStoreFiles(rootDir: string): Promise<StoreFiles> {
 	const layers = new Map<string, string | null>();
-	for (const name of await readdirOrNone(join(rootDir, 'layers'))) if (name !== 'empty') layers.set(name, await readDiffId(rootDir, name));
+	for (const name of await readdirOrNone(join(rootDir, 'layers'))) if (name !== 'empty') layers.set(name, await readChainId(rootDir, name));
 	const records = await readdirOrNone(join(rootDir, 'images'));
 	const isRecord = (name: string): boolean => /^[0-9a-f]{64}\.json$/.test(name);
 	const content = await listFiles(join(rootDir, 'content'));
@@ -80,10 +80,10 @@ function toMode(mode: number): string {
 	return (mode & 0o7777).toString(8);
 }
 
-async function readDiffId(rootDir: string, name: string): Promise<string | null> {
+async function readChainId(rootDir: string, name: string): Promise<string | null> {
 	try {
-		const {diffId} = JSON.parse(await readFile(join(rootDir, 'layers', name, 'layer.json'), 'utf8')) as {readonly diffId?: unknown};
-		return typeof diffId === 'string' ? diffId : null;
+		const {chainId} = JSON.parse(await readFile(join(rootDir, 'layers', name, 'layer.json'), 'utf8')) as {readonly chainId?: unknown};
+		return typeof chainId === 'string' ? chainId : null;
 	} catch {
 		// Torn or absent: no layer that an image could use.
 		return null;

@@ -72,11 +72,12 @@ class Workload {
 	/** Images that have it are promised no more, until they are reported pulled again: the daemon is to repair them. */
 	async #destroyLayer(): Promise<void> {
 		const {images, random, rootDir} = this.#parts;
-		const layers = [...(await listStoreFiles(rootDir)).layers].filter(([, diffId]) => diffId !== null);
+		const layers = [...(await listStoreFiles(rootDir)).layers].filter(([, chainId]) => chainId !== null);
 		if (layers.length === 0) return;
-		const [name, diffId] = random.pick(layers);
+		const [name, chainId] = random.pick(layers);
 		const positionBytes = this.#parts.position();
-		for (const image of images) if (image.layers.some(layer => layer.diffId === diffId)) this.marks.push({kind: 'removing', positionBytes, imageId: image.id});
+		for (const image of images)
+			if (image.layers.some(layer => layer.chainId === chainId)) this.marks.push({kind: 'removing', positionBytes, imageId: image.id});
 		await rm(join(rootDir, 'layers', name), {recursive: true});
 	}
 
