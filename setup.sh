@@ -110,4 +110,8 @@ if ! critest/fixtures/images/build-files.sh --check; then
 	apt_update
 	critest/fixtures/images/build-files.sh
 fi
+if ! critest/fixtures/unpack-registry-tools.sh --check; then
+	apt_update
+	critest/fixtures/unpack-registry-tools.sh
+fi
 critest/fixtures/build-tools.sh

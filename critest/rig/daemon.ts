@@ -38,12 +38,17 @@ export interface DaemonChoices {
 	/** Files to lie in the CNI conf dir, by name. */
 	readonly networkConfigs?: Readonly<Record<string, object>>;
 	readonly logLevel?: 'debug' | 'warn';
+	/** More of the config: tables [image.registries.…]. */
+	readonly registries?: string;
+	/** Images and layers on tmpfs too; only for figures without the disk. */
+	readonly rootOnTmpfs?: boolean;
 }
 
-export async function startDaemon(registry: Registry, {network = '', networkConfigs = {}, logLevel = 'debug'}: DaemonChoices = {}): Promise<Daemon> {
-	const places = newPlaces();
+export async function startDaemon(registry: Pick<Registry, 'url'>, choices: DaemonChoices = {}): Promise<Daemon> {
+	const {network = '', networkConfigs = {}, logLevel = 'debug', registries = ''} = choices;
+	const places = newPlaces(choices.rootOnTmpfs);
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
-	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network}));
+	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, registries}));
 	// crictl refuses to start without one; the endpoints are given as flags.
 	await writeFile(join(places.baseDir, 'crictl.yaml'), 'timeout: 60\n');
 	for (const [name, config] of Object.entries(networkConfigs)) await writeFile(join(places.confDir, name), JSON.stringify(config));

@@ -24,7 +24,8 @@ export interface Places {
 	readonly subnet: string;
 }
 
-export function newPlaces(): Places {
+/** `rootOnTmpfs`: also what is otherwise on disk. */
+export function newPlaces(rootOnTmpfs = false): Places {
 	const run = randomBytes(3).toString('hex');
 	const baseDir = join(tmpdir(), `berth-${run}`);
 	// /run is not a tmpfs everywhere; this is.
@@ -33,7 +34,7 @@ export function newPlaces(): Places {
 		run,
 		baseDir,
 		volatileDir,
-		rootDir: join(baseDir, 'root'),
+		rootDir: join(rootOnTmpfs ? volatileDir : baseDir, 'root'),
 		runDir: join(volatileDir, 'run'),
 		netnsDir: join(volatileDir, 'netns'),
 		socket: join(volatileDir, 'berth.sock'),
@@ -54,9 +55,11 @@ export interface ConfigChoices {
 	readonly logLevel: 'debug' | 'warn';
 	/** Lines of the table [network] besides conf_dir. */
 	readonly network: string;
+	/** Tables of registries besides `hosts`. */
+	readonly registries: string;
 }
 
-export function toConfigText(places: Places, {hosts, mirror, logLevel, network}: ConfigChoices): string {
+export function toConfigText(places: Places, {hosts, mirror, logLevel, network, registries}: ConfigChoices): string {
 	const quoted = (text: string): string => JSON.stringify(text);
 	return `root_dir = ${quoted(places.rootDir)}
 run_dir = ${quoted(places.runDir)}
@@ -72,5 +75,5 @@ ${network}
 [network.embedded]
 bridge = ${quoted(places.bridge)}
 subnets = [${quoted(places.subnet)}]
-${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}`;
+${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}${registries}`;
 }
