@@ -145,7 +145,7 @@ async function publish({url}: DockerRegistry): Promise<ImageFacts> {
 /** Of the code that makes the image, and of the libraries that compress it. */
 async function imageKey(): Promise<string> {
 	const hash = createHash('sha256').update(JSON.stringify([process.versions.zlib, process.versions.zstd]));
-	for (const file of ['./pull-image.js', '../fixtures/content.js', '../fixtures/tar.js'])
+	for (const file of ['./pull-image.js', '../fixtures/content.js', '../fixtures/pax.js', '../fixtures/tar.js'])
 		hash.update(await readFile(fileURLToPath(new URL(file, import.meta.url))));
 	return hash.digest('hex');
 }

@@ -1,0 +1,137 @@
+import {createHash} from 'node:crypto';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {status} from '@grpc/grpc-js';
+import test, {type ExecutionContext} from 'ava';
+import {pushImage} from '../fixtures/push.js';
+import {startDaemon, type Daemon} from '../rig/daemon.js';
+import {assertRefused} from '../rig/refusal.js';
+import {PASSWORD, startPrivateRegistry, USER, type PrivateRegistry} from './private-registry.js';
+import {buildRoundTripImage} from './round-trip-image.js';
+import {describeLayers, inspectRaw, unpackByOthers, type RegistryAccess, type Tree} from './trees.js';
+
+const REPOSITORY = 'round/trip';
+const TAG = '1';
+const image = buildRoundTripImage();
+
+interface Running {
+	readonly dir: string;
+	readonly registry: PrivateRegistry;
+	readonly daemon: Daemon;
+	readonly reference: string;
+	/** The tree that skopeo and umoci make of the image. */
+	readonly expected: Tree;
+}
+let running: Running | null = null;
+const disposals = new AsyncDisposableStack();
+
+function get(): Running {
+	if (running === null) throw new Error('the registry or the daemon did not start');
+	return running;
+}
+
+test.before(async () => {
+	const dir = await mkdtemp(join(tmpdir(), 'berth-round-trip-'));
+	disposals.defer(async () => await rm(dir, {recursive: true, force: true}));
+	const registry = disposals.use(await startPrivateRegistry(join(dir, 'registry')));
+	await pushImage(image.blobs, image.manifest, {
+		url: registry.url,
+		repository: REPOSITORY,
+		tag: TAG,
+		credentials: {user: USER, password: PASSWORD},
+		ca: registry.ca,
+	});
+	const registries = `[image.registries.${JSON.stringify(registry.host)}]\nca_file = ${JSON.stringify(registry.caFile)}\n`;
+	const daemon = disposals.use(await startDaemon(registry, {registries}));
+	const reference = `${registry.host}/${REPOSITORY}:${TAG}`;
+	running = {dir, registry, daemon, reference, expected: await unpackByOthers(toAccess(reference, registry), join(dir, 'expected'))};
+});
+
+test.after.always(async () => await disposals.disposeAsync());
+
+test.serial.afterEach.always('nothing is left, and no password is in the log', async t => {
+	const {daemon} = get();
+	t.deepEqual(await daemon.leaks(), []);
+	const {images} = await daemon.cri.image('ListImages', {});
+	for (const {id} of images) await daemon.cri.image('RemoveImage', {image: {image: id}});
+	const log = await daemon.log();
+	t.false(log.includes(PASSWORD));
+	t.false(log.includes(Buffer.from(`${USER}:${PASSWORD}`).toString('base64')));
+});
+
+function toAccess(reference: string, {certDir}: PrivateRegistry): RegistryAccess {
+	return {reference, user: USER, password: PASSWORD, certDir};
+}
+
+const pull = (reference: string, auth: Record<string, string> | null) => get().daemon.cri.image('PullImage', {image: {image: reference}, auth}, 120_000);
+
+/** The daemon's merged layers are, file by file, what skopeo and umoci made of the same image. */
+async function assertSameTree(t: ExecutionContext): Promise<void> {
+	const {daemon, dir, expected} = get();
+	const diffIds = image.layers.map(({diffId}) => diffId);
+	const tree = await describeLayers(daemon.places.rootDir, diffIds, join(dir, 'merged'));
+	t.deepEqual(new Set(Object.keys(tree)), new Set(Object.keys(expected)));
+	for (const [path, facts] of Object.entries(expected)) t.deepEqual(tree[path], facts, path);
+}
+
+/** By which names the daemon and the registry know the image. */
+async function assertDigests(t: ExecutionContext, reference: string): Promise<void> {
+	const {daemon, registry, dir} = get();
+	const raw = await inspectRaw(toAccess(reference, registry), join(dir, 'inspected'));
+	const digest = `sha256:${createHash('sha256').update(raw).digest('hex')}`;
+	t.is(digest, image.manifest.digest);
+	const {image: found} = await daemon.cri.image('ImageStatus', {image: {image: reference}});
+	t.is(found?.id, image.id);
+	t.true(found?.repo_digests.includes(`${reference.slice(0, reference.lastIndexOf(':'))}@${digest}`), found?.repo_digests.join(' '));
+	t.true(found?.repo_tags.includes(reference));
+}
+
+test.serial('the expected tree has every kind of thing that can be lost', t => {
+	const facts = Object.values(get().expected);
+	for (const kind of ['block', 'character', 'directory', 'fifo', 'file', 'symlink'])
+		t.true(
+			facts.some(fact => fact['kind'] === kind),
+			kind,
+		);
+	for (const mode of ['0o4755', '0o2711', '0o1777', '0o0'])
+		t.true(
+			facts.some(fact => fact['mode'] === mode),
+			mode,
+		);
+	t.true(facts.some(({xattrs}) => Object.hasOwn(xattrs as object, 'security.capability')));
+	t.deepEqual(get().expected['links/first']?.['names'], ['bin/third', 'links/first']);
+	for (const path of ['gone/removed', 'gone/tree/below', 'opaque/old', 'opaque/new', 'times', 'replaced/directory-by-file/x'])
+		t.false(Object.hasOwn(get().expected, path), path);
+});
+
+test.serial('without credentials, or with wrong ones, nothing is pulled', async t => {
+	const {reference} = get();
+	await assertRefused(t, status.PERMISSION_DENIED, /round\/trip/, pull(reference, null));
+	await assertRefused(t, status.PERMISSION_DENIED, /round\/trip/, pull(reference, {username: USER, password: 'wrong'}));
+});
+
+test.serial('a registry whose certificate nobody vouches for gets no request, and no credentials', async t => {
+	const {registry} = get();
+	const reference = `${registry.host.replace('127.0.0.1', 'localhost')}/${REPOSITORY}:${TAG}`;
+	await assertRefused(t, status.UNAVAILABLE, /^RegistryUnavailable: .*CERT/i, pull(reference, {username: USER, password: PASSWORD}));
+});
+
+test.serial('a pull keeps digests, owners, modes, times, xattrs, links, devices and whiteouts as skopeo and umoci do', async t => {
+	const {reference} = get();
+	const {image_ref: id} = await pull(reference, {username: USER, password: PASSWORD});
+	t.is(id, image.id);
+	await assertDigests(t, reference);
+	await assertSameTree(t);
+});
+
+test.serial('crictl pull with --creds, and a pull by digest with the auth field, give the same image', async t => {
+	const {daemon, reference, registry} = get();
+	const pulled = await daemon.crictl(['pull', '--creds', `${USER}:${PASSWORD}`, reference]);
+	t.is(pulled.exitCode, 0, pulled.stderr);
+	await assertDigests(t, reference);
+	const auth = Buffer.from(`${USER}:${PASSWORD}`).toString('base64');
+	const {image_ref: id} = await pull(`${registry.host}/${REPOSITORY}@${image.manifest.digest}`, {auth});
+	t.is(id, image.id);
+	await assertSameTree(t);
+});
