@@ -13,10 +13,23 @@ export interface RoundTripImage {
 }
 
 export function buildRoundTripImage(): RoundTripImage {
+	return toImage([toLayer(lowest(), 'gzip'), toLayer(middle(), 'none'), toTwoMembers(highest())]);
+}
+
+/** Its upper layer has files below directories that only the lower one describes: not every builder names the parents again. */
+export function buildUnnamedParentsImage(): RoundTripImage {
+	const lower = [
+		directory('.', {mode: 0o711}),
+		directory('private', {mode: 0o700, uid: 5, gid: 6, xattrs: {'user.on-directory': Buffer.from('kept')}}),
+		directory('private/group', {mode: 0o750, gid: 9}),
+	];
+	const upper = [file('private/added', 'a'), file('private/group/new/added', 'b', {uid: 5})];
+	return toImage([toLayer(lower, 'gzip'), toLayer(upper, 'gzip')]);
+}
+
+function toImage(layers: readonly Layer[]): RoundTripImage {
 	const blobs: Blobs = new Map();
-	const layers = [toLayer(lowest(), 'gzip'), toLayer(middle(), 'none'), toTwoMembers(highest())];
-	const config = {Env: ['PATH=/bin'], Cmd: ['/bin/tool'], Volumes: {'/data': {}}};
-	const index = addImage(blobs, {format: 'oci', layers, config});
+	const index = addImage(blobs, {format: 'oci', layers, config: {Env: ['PATH=/bin'], Cmd: ['/bin/tool'], Volumes: {'/data': {}}}});
 	const manifest = parse(blobs, index).manifests?.at(-1);
 	const id = manifest === undefined ? undefined : parse(blobs, manifest).config?.digest;
 	if (manifest === undefined || id === undefined) throw new Error('the index has no manifest, or that no config');

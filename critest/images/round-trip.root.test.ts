@@ -8,7 +8,7 @@ import {pushImage} from '../fixtures/push.js';
 import {startDaemon, type Daemon} from '../rig/daemon.js';
 import {assertRefused} from '../rig/refusal.js';
 import {PASSWORD, startPrivateRegistry, USER, type PrivateRegistry} from './private-registry.js';
-import {buildRoundTripImage} from './round-trip-image.js';
+import {buildRoundTripImage, buildUnnamedParentsImage, type RoundTripImage} from './round-trip-image.js';
 import {describeLayers, inspectRaw, unpackByOthers, type RegistryAccess, type Tree} from './trees.js';
 
 const REPOSITORY = 'round/trip';
@@ -35,18 +35,16 @@ test.before(async () => {
 	const dir = await mkdtemp(join(tmpdir(), 'berth-round-trip-'));
 	disposals.defer(async () => await rm(dir, {recursive: true, force: true}));
 	const registry = disposals.use(await startPrivateRegistry(join(dir, 'registry')));
-	await pushImage(image.blobs, image.manifest, {
-		url: registry.url,
-		repository: REPOSITORY,
-		tag: TAG,
-		credentials: {user: USER, password: PASSWORD},
-		ca: registry.ca,
-	});
+	await publish(registry, image, REPOSITORY);
 	const registries = `[image.registries.${JSON.stringify(registry.host)}]\nca_file = ${JSON.stringify(registry.caFile)}\n`;
 	const daemon = disposals.use(await startDaemon(registry, {registries}));
 	const reference = `${registry.host}/${REPOSITORY}:${TAG}`;
 	running = {dir, registry, daemon, reference, expected: await unpackByOthers(toAccess(reference, registry), join(dir, 'expected'))};
 });
+
+async function publish({url, ca}: PrivateRegistry, {blobs, manifest}: RoundTripImage, repository: string): Promise<void> {
+	await pushImage(blobs, manifest, {url, ca, repository, tag: TAG, credentials: {user: USER, password: PASSWORD}});
+}
 
 test.after.always(async () => await disposals.disposeAsync());
 
@@ -134,4 +132,19 @@ test.serial('crictl pull with --creds, and a pull by digest with the auth field,
 	const {image_ref: id} = await pull(`${registry.host}/${REPOSITORY}@${image.manifest.digest}`, {auth});
 	t.is(id, image.id);
 	await assertSameTree(t);
+});
+
+// Known to fail: an upper layer gets such directories with 0755 and owner 0, and hides those of the layer below. A private directory is then open to all.
+test.serial.failing('a directory that an upper layer does not name again keeps owner, mode and xattrs', async t => {
+	const {daemon, dir, registry} = get();
+	const unnamed = buildUnnamedParentsImage();
+	await publish(registry, unnamed, 'round/unnamed-parents');
+	const reference = `${registry.host}/round/unnamed-parents:${TAG}`;
+	await pull(reference, {username: USER, password: PASSWORD});
+	const expected = await unpackByOthers(toAccess(reference, registry), join(dir, 'unnamed-parents'));
+	const diffIds = unnamed.layers.map(({diffId}) => diffId);
+	const tree = await describeLayers(daemon.places.rootDir, diffIds, join(dir, 'merged'));
+	// Times of directories are not compared: each file made below one changes it.
+	const toFacts = (of: Tree) => Object.fromEntries(Object.entries(of).map(([path, facts]) => [path, {...facts, mtimeS: null}]));
+	t.deepEqual(toFacts(tree), toFacts(expected));
 });
