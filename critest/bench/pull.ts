@@ -1,5 +1,5 @@
 import {mkdir, readdir, writeFile} from 'node:fs/promises';
-import {cpus, release, tmpdir, totalmem} from 'node:os';
+import {cpus, release, totalmem} from 'node:os';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {systemClock} from '../../base/clock.js';
@@ -9,6 +9,7 @@ import type {CriClient} from '../rig/cri-client.js';
 import {startDaemon} from '../rig/daemon.js';
 import {startContainerd} from './peers/containerd.js';
 import {openBenchRegistry, REPOSITORY, type ImageFacts} from './pull-image.js';
+import {openOwnDisk} from './own-disk.js';
 import {watchProcess, type Consumption} from './process-watch.js';
 import {median, toReport, type Comparison} from './pull-report.js';
 
@@ -41,11 +42,14 @@ interface Runtime extends AsyncDisposable {
 	readonly layersDir: string;
 }
 
-async function openRuntimes(row: Row, mirror: string): Promise<{readonly berth: Runtime; readonly containerd: Runtime; readonly version: string}> {
-	const daemon = await startDaemon({url: mirror}, {logLevel: 'warn', rootOnTmpfs: row.onTmpfs});
+async function openRuntimes(
+	row: Row,
+	mirror: string,
+	diskDir: string,
+): Promise<{readonly berth: Runtime; readonly containerd: Runtime; readonly version: string}> {
+	const daemon = await startDaemon({url: mirror}, {logLevel: 'warn', diskDir});
 	try {
-		const parentDir = row.onTmpfs ? '/dev/shm' : tmpdir();
-		const peer = await startContainerd({parentDir, registryHost: HOST, mirror, syncFs: row.peerSyncs});
+		const peer = await startContainerd({parentDir: diskDir, registryHost: HOST, mirror, syncFs: row.peerSyncs});
 		return {
 			berth: {cri: daemon.cri, pid: daemon.pid(), layersDir: join(daemon.places.rootDir, 'layers'), [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose]()},
 			containerd: {...peer, layersDir: join(peer.rootDir, 'io.containerd.snapshotter.v1.overlayfs/snapshots')},
@@ -85,7 +89,8 @@ async function untilEmpty(runtime: Runtime): Promise<void> {
 }
 
 async function compare(row: Row, rounds: number, {mirror, facts}: {readonly mirror: string; readonly facts: ImageFacts}): Promise<Comparison> {
-	const opened = await openRuntimes(row, mirror);
+	await using disk = row.onTmpfs ? null : await openOwnDisk();
+	const opened = await openRuntimes(row, mirror, disk?.dir ?? '/dev/shm');
 	await using berth = opened.berth;
 	await using containerd = opened.containerd;
 	const image = `${HOST}/${REPOSITORY}:${row.tag}`;

@@ -40,13 +40,13 @@ export interface DaemonChoices {
 	readonly logLevel?: 'debug' | 'warn';
 	/** More of the config: tables [image.registries.…]. */
 	readonly registries?: string;
-	/** Images and layers on tmpfs too; only for figures without the disk. */
-	readonly rootOnTmpfs?: boolean;
+	/** Images and all else that is kept go below it. */
+	readonly diskDir?: string;
 }
 
 export async function startDaemon(registry: Pick<Registry, 'url'>, choices: DaemonChoices = {}): Promise<Daemon> {
 	const {network = '', networkConfigs = {}, logLevel = 'debug', registries = ''} = choices;
-	const places = newPlaces(choices.rootOnTmpfs);
+	const places = newPlaces(choices.diskDir);
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
 	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, registries}));
 	// crictl refuses to start without one; the endpoints are given as flags.

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Builds containerd from its Go module into .cache/peers/, and installs pigz and igzip, which it uses when they are in PATH. For benchmarks
-# only: setup and tests do not need it. Pinned by go.sum; does nothing when that and Go are as at the last build.
+# Builds containerd from its Go module into .cache/peers/, and installs pigz and igzip, which it uses when they are in PATH, and mkfs.ext4,
+# for a disk of the bench's own. For benchmarks only: setup and tests do not need it. Pinned by go.sum; does nothing when that and Go are as at the last build.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 out=$root/.cache/peers
 mkdir -p "$out"
-if ! command -v pigz >/dev/null || ! command -v igzip >/dev/null; then
-	echo 'peers: installing pigz and isal (igzip)'
+if ! command -v pigz >/dev/null || ! command -v igzip >/dev/null || ! command -v mkfs.ext4 >/dev/null; then
+	echo 'peers: installing pigz, isal (igzip) and e2fsprogs'
 	apt-get -qq update
-	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends pigz isal >"$out/apt.log" 2>&1 || {
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends pigz isal e2fsprogs >"$out/apt.log" 2>&1 || {
 		cat "$out/apt.log" >&2
 		exit 1
 	}
