@@ -11,7 +11,7 @@ import {startContainerd} from './peers/containerd.js';
 import {openBenchRegistry, REPOSITORY, type ImageFacts} from './pull-image.js';
 import {openOwnDisk} from './own-disk.js';
 import {watchProcess, type Consumption} from './process-watch.js';
-import {median, toReport, type Comparison} from './pull-report.js';
+import {medianOf, toReport, type Comparison} from './pull-report.js';
 
 /**
  * `make bench-pull`: pulls of one image by berth and by containerd in turn, over the CRI, from one docker-registry on loopback.
@@ -99,8 +99,7 @@ async function compare(row: Row, rounds: number, {mirror, facts}: {readonly mirr
 		const order = round % 2 === 0 ? (['berth', 'containerd'] as const) : (['containerd', 'berth'] as const);
 		for (const name of order) {
 			const consumption = await pullOnce(name === 'berth' ? berth : containerd, image, facts);
-			// The first of each warms up: code, connections, page cache of the registry.
-			if (round > 0) samples[name].push(consumption);
+			samples[name].push(consumption);
 		}
 	}
 	return {name: row.name, containerdVersion: opened.version, targetRatio: row.targetRatio, ...samples};
@@ -132,7 +131,7 @@ async function bench(): Promise<void> {
 	}
 	const ratios = comparisons.map(({name, berth, containerd}) => [
 		name,
-		Number((median(berth.map(({ms}) => ms)) / median(containerd.map(({ms}) => ms))).toFixed(3)),
+		Number((medianOf(berth, ({ms}) => ms) / medianOf(containerd, ({ms}) => ms)).toFixed(3)),
 	]);
 	if (values.save !== undefined) await save(values.save, {image: facts, rounds: Number(values.rounds), ratios: Object.fromEntries(ratios), comparisons});
 }
