@@ -1,10 +1,12 @@
 import {createHash} from 'node:crypto';
-import {mkdtemp, rm} from 'node:fs/promises';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {status} from '@grpc/grpc-js';
 import test, {type ExecutionContext} from 'ava';
+import {PROJECT_DIR} from '../fixtures/images.js';
 import {pushImage} from '../fixtures/push.js';
+import {run, type Ended} from '../rig/command.js';
 import {startDaemon, type Daemon} from '../rig/daemon.js';
 import {assertRefused} from '../rig/refusal.js';
 import {PASSWORD, startPrivateRegistry, USER, type PrivateRegistry} from './private-registry.js';
@@ -18,6 +20,8 @@ const image = buildRoundTripImage();
 interface Running {
 	readonly dir: string;
 	readonly registry: PrivateRegistry;
+	/** Empty at first. */
+	readonly other: PrivateRegistry;
 	readonly daemon: Daemon;
 	readonly reference: string;
 	/** The tree that skopeo and umoci make of the image. */
@@ -35,11 +39,13 @@ test.before(async () => {
 	const dir = await mkdtemp(join(tmpdir(), 'berth-round-trip-'));
 	disposals.defer(async () => await rm(dir, {recursive: true, force: true}));
 	const registry = disposals.use(await startPrivateRegistry(join(dir, 'registry')));
+	const other = disposals.use(await startPrivateRegistry(join(dir, 'other')));
 	await publish(registry, image, REPOSITORY);
-	const registries = `[image.registries.${JSON.stringify(registry.host)}]\nca_file = ${JSON.stringify(registry.caFile)}\n`;
+	const toTable = ({host, caFile}: PrivateRegistry): string => `[image.registries.${JSON.stringify(host)}]\nca_file = ${JSON.stringify(caFile)}\n`;
+	const registries = toTable(registry) + toTable(other);
 	const daemon = disposals.use(await startDaemon(registry, {registries}));
 	const reference = `${registry.host}/${REPOSITORY}:${TAG}`;
-	running = {dir, registry, daemon, reference, expected: await unpackByOthers(toAccess(reference, registry), join(dir, 'expected'))};
+	running = {dir, registry, other, daemon, reference, expected: await unpackByOthers(toAccess(reference, registry), join(dir, 'expected'))};
 });
 
 async function publish({url, ca}: PrivateRegistry, {blobs, manifest}: RoundTripImage, repository: string): Promise<void> {
@@ -74,8 +80,8 @@ async function assertSameTree(t: ExecutionContext): Promise<void> {
 }
 
 /** By which names the daemon and the registry know the image. */
-async function assertDigests(t: ExecutionContext, reference: string): Promise<void> {
-	const {daemon, registry, dir} = get();
+async function assertDigests(t: ExecutionContext, reference: string, registry = get().registry): Promise<void> {
+	const {daemon, dir} = get();
 	const raw = await inspectRaw(toAccess(reference, registry), join(dir, 'inspected'));
 	const digest = `sha256:${createHash('sha256').update(raw).digest('hex')}`;
 	t.is(digest, image.manifest.digest);
@@ -147,4 +153,35 @@ test.serial.failing('a directory that an upper layer does not name again keeps o
 	// Times of directories are not compared: each file made below one changes it.
 	const toFacts = (of: Tree) => Object.fromEntries(Object.entries(of).map(([path, facts]) => [path, {...facts, mtimeS: null}]));
 	t.deepEqual(toFacts(tree), toFacts(expected));
+});
+
+const push = async (flags: readonly string[], target: string): Promise<Ended> =>
+	await run([join(PROJECT_DIR, 'bin/berth'), 'images', 'push', '--socket', get().daemon.places.socket, ...flags, get().reference, target]);
+
+for (const where of ['another repository of the registry it came from', 'a registry that has nothing of it'] as const) {
+	test.serial(`berth images push to ${where}, and a pull from there, keep every digest and file`, async t => {
+		const {daemon, reference, registry, other, dir} = get();
+		const [to, flags] = where.startsWith('another')
+			? ([registry, ['--creds', `${USER}:${PASSWORD}`]] as const)
+			: ([other, ['--authfile', join(dir, 'auth.json')]] as const);
+		await writeFile(join(dir, 'auth.json'), JSON.stringify({auths: {[other.host]: {auth: Buffer.from(`${USER}:${PASSWORD}`).toString('base64')}}}));
+		await pull(reference, {username: USER, password: PASSWORD});
+		const target = `${to.host}/pushed/again:${TAG}`;
+		const pushed = await push(flags, target);
+		t.is(pushed.exitCode, 0, pushed.stderr);
+		await daemon.cri.image('RemoveImage', {image: {image: image.id}});
+		await pull(target, {username: USER, password: PASSWORD});
+		await assertDigests(t, target, to);
+		await assertSameTree(t);
+	});
+}
+
+test.serial('berth images push with wrong credentials is refused, and tells no secret', async t => {
+	const {reference, registry} = get();
+	await pull(reference, {username: USER, password: PASSWORD});
+	const pushed = await push(['--creds', `${USER}:wrong-5ecret`], `${registry.host}/pushed/refused:${TAG}`);
+	t.not(pushed.exitCode, 0);
+	t.regex(pushed.stderr, /pushed\/refused/);
+	t.notRegex(pushed.stderr + pushed.stdout, /5ecret/);
+	await assertRefused(t, status.NOT_FOUND, /pushed\/refused/, pull(`${registry.host}/pushed/refused:${TAG}`, {username: USER, password: PASSWORD}));
 });
