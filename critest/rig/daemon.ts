@@ -40,13 +40,13 @@ export interface DaemonChoices {
 	/** Files to lie in the CNI conf dir, by name. */
 	readonly networkConfigs?: Readonly<Record<string, object>>;
 	readonly logLevel?: 'debug' | 'warn';
+	/** Images and all else that is kept go below it. */
+	readonly diskDir?: string;
 }
 
-export async function startDaemon(
-	registry: Registry,
-	{network = '', image = '', networkConfigs = {}, logLevel = 'debug'}: DaemonChoices = {},
-): Promise<Daemon> {
-	const places = newPlaces();
+export async function startDaemon(registry: Pick<Registry, 'url'>, choices: DaemonChoices = {}): Promise<Daemon> {
+	const {network = '', image = '', networkConfigs = {}, logLevel = 'debug'} = choices;
+	const places = newPlaces(choices.diskDir);
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
 	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image}));
 	// crictl refuses to start without one; the endpoints are given as flags.

@@ -24,7 +24,8 @@ export interface Places {
 	readonly subnet: string;
 }
 
-export function newPlaces(): Places {
+/** `diskDir`: where what is kept goes, other than the temporary directory. */
+export function newPlaces(diskDir: string | null = null): Places {
 	const run = randomBytes(3).toString('hex');
 	const baseDir = join(tmpdir(), `berth-${run}`);
 	// /run is not a tmpfs everywhere; this is.
@@ -33,7 +34,7 @@ export function newPlaces(): Places {
 		run,
 		baseDir,
 		volatileDir,
-		rootDir: join(baseDir, 'root'),
+		rootDir: diskDir === null ? join(baseDir, 'root') : join(diskDir, `berth-${run}`),
 		runDir: join(volatileDir, 'run'),
 		netnsDir: join(volatileDir, 'netns'),
 		socket: join(volatileDir, 'berth.sock'),
