@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # Node 24 and the tools that package-lock.json pins, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench bench-pull clean
+.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench bench-pull power-cut clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
@@ -20,6 +20,7 @@ native: setup ## the addon and the static launcher
 	@$(MAKE) --no-print-directory native-binaries
 
 build: types native ## compile everything
+	@$(MAKE) --no-print-directory test-programs
 
 lint: setup ## check format and code
 	biome format .
@@ -53,10 +54,15 @@ bench-pull: build ## pulls of a 300 MB image against containerd in the same run,
 	@critest/bench/peers/build.sh
 	@node build/critest/bench/pull.js $(ARGS)
 
+power-cut: build ## power cuts under a daemon's feet, 200 of them, on a disk of the test's own (ARGS: --seed, --cuts, --cut, --keep, --from)
+	@critest/crash/power-cut/alone.sh node build/critest/crash/power-cut/run.js $(ARGS)
+
 clean: ## remove what was built; tools and image files in .cache stay
 	rm -rf build proto/gen
 
 # The rules of native/*.mk; `native-binaries` is what `make native` runs once the machine is set up.
 include native/*.mk
+# The tests' own programs.
+include critest/crash/power-disk/power-disk.mk
 .PHONY: native-binaries
 native-binaries: build/native/berth.node build/native/berth-launcher

@@ -1,12 +1,12 @@
 import {FailedError} from '../base/errors.js';
 import type {ContentStore} from './content/content-store.js';
-import type {ImageOptions, ImageRecord, RegistryAuth} from './image.js';
+import type {ImageRecord, RegistryAuth} from './image.js';
 import type {Descriptor} from './manifest.js';
 import {parseReference} from './reference.js';
 import {RegistrySource} from './registry/client.js';
+import type {RegistryParts} from './registry/repository.js';
 
-export interface BlobParts {
-	readonly options: ImageOptions;
+export interface BlobParts extends RegistryParts {
 	readonly content: ContentStore;
 }
 
@@ -58,7 +58,7 @@ export class ImageBlobs implements AsyncDisposable {
 		this.#sources = sources;
 		for (const name of this.#record.repoDigests) {
 			const reference = parseReference(name);
-			sources.push(await RegistrySource.open(reference, this.#authOf(reference.registry), this.#parts.options));
+			sources.push(await RegistrySource.open(reference, this.#authOf(reference.registry), this.#parts));
 		}
 		return sources;
 	}

@@ -18,6 +18,7 @@ import type {
 	PullProgress,
 	PushedImage,
 	RegistryAuth,
+	Owner,
 	Snapshot,
 	Usage,
 } from './image.js';
@@ -49,6 +50,7 @@ export const openImageStore: OpenImageStore = async (options, kernel, log) => {
 	const content = await ContentStore.open(options.rootDir);
 	const isWhole = ({layers: wanted}: ImageRecord): boolean => wanted.every(({diffId}) => layers.has(diffId));
 	const records = await ImageRecords.open(options.rootDir, {isWhole, isPinned: repoTags => isPinned(options, repoTags)}, log);
+	layers.claim(records.listIncomplete().flatMap(record => record.layers.map(({diffId}) => diffId)));
 	const features = await probeOverlay(machineProbe(release()));
 	const snapshots = await OverlaySnapshots.open({rootDir: options.rootDir, kernel, layers, features, clock: systemClock, log});
 	const registration = new Registration({options, records, layers, content});
@@ -120,7 +122,7 @@ class Store implements ImageStore {
 	async #pull(reference: Reference, auth: RegistryAuth | null, signal: AbortSignal): Promise<ImageRecord> {
 		const {options} = this.#parts;
 		try {
-			const source = await RegistrySource.open(reference, auth, options);
+			const source = await RegistrySource.open(reference, auth, this.#parts);
 			try {
 				// With a digest the tag says nothing: what the registry has under it may be another image.
 				const names = [reference.digest === null ? reference : {...reference, tag: null}];
@@ -144,7 +146,7 @@ class Store implements ImageStore {
 		for (const name of record.repoDigests) {
 			try {
 				const reference = parseReference(name);
-				const source = await RegistrySource.open(reference, null, this.#parts.options);
+				const source = await RegistrySource.open(reference, null, this.#parts);
 				try {
 					const origin = {transport: 'docker', reference} as const;
 					await this.#add({source, origin, tagOrDigest: reference.digest ?? '', references: [], keepBlobs: this.#parts.options.keepBlobs}, name, signal);
@@ -255,15 +257,13 @@ class Store implements ImageStore {
 	}
 
 	async push(text: string, target: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<PushedImage> {
-		const {options, content} = this.#parts;
-		return await pushImage({options, content}, {record: this.#get(text), target: parseReference(target), auth}, signal ?? new AbortController().signal);
+		return await pushImage(this.#parts, {record: this.#get(text), target: parseReference(target), auth}, signal ?? new AbortController().signal);
 	}
 
 	async save(references: readonly string[], path: string, format: ArchiveFormat, signal: AbortSignal | null): Promise<readonly ImageRecord[]> {
-		const {options, content} = this.#parts;
 		const images = references.map(reference => ({record: this.#get(reference), name: isImageId(reference) ? null : parseReference(reference)}));
 		return await this.#withTemporaryDir(async dir => {
-			await saveImages({options, content}, {images, path, format, temporaryDir: dir}, signal ?? new AbortController().signal);
+			await saveImages(this.#parts, {images, path, format, temporaryDir: dir}, signal ?? new AbortController().signal);
 			return images.map(({record}) => record);
 		});
 	}
@@ -280,12 +280,13 @@ class Store implements ImageStore {
 		return {imageFs: {mountpoint: options.rootDir, bytes, inodes}, containerFs: {mountpoint: options.rootDir, ...snapshots.totalUsage()}};
 	}
 
-	async prepareSnapshot(key: string, imageId: string): Promise<Snapshot> {
+	async prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot> {
 		const image = this.#parts.records.get(imageId);
 		if (image === null) throw new NotFoundError('image', imageId);
 		return await this.#parts.snapshots.prepare(
 			key,
 			image.layers.map(({diffId}) => diffId),
+			owner,
 		);
 	}
 

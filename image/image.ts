@@ -7,6 +7,13 @@ export interface ImageOptions {
 	readonly rootDir: string;
 	/** Per registry host ("registry.k8s.io"; "_default" for all others). */
 	readonly registries: Readonly<Record<string, RegistryOptions>>;
+	/** Directory of `<host>/hosts.toml` files as containerd has them, read at each pull; may be missing. */
+	readonly registryConfigDir: string;
+	/** containers-auth.json(5) or Docker's config.json, in order; read when a registry asks for credentials. Missing ones are passed over. */
+	readonly authFiles: readonly string[];
+	/** Searched in order for docker-credential-<name>. */
+	readonly credentialHelperDirs: readonly string[];
+	readonly proxy: ProxyOptions;
 	/** Signature policy (containers-policy.json(5)); null = every image is accepted. */
 	readonly policyFile: string | null;
 	/** Layers fetched at once, over all pulls. */
@@ -16,12 +23,23 @@ export interface ImageOptions {
 	readonly maxLayerInodes: number;
 	/** No byte for so long ends an attempt. */
 	readonly stallTimeoutMs: number;
+	/** Fewer than so many a second, over stallTimeoutMs, are a stall too; 0 = any pace will do. */
+	readonly minDownloadBytesPerSecond: number;
 	/** References never collected by the kubelet; shell globs. */
 	readonly pinnedImages: readonly string[];
 	/** Keep the compressed layers of pulled images too, for push and save without the registry. Those of loaded images are always kept. */
 	readonly keepBlobs: boolean;
 	/** "linux/amd64" of this machine. */
 	readonly platform: {readonly os: string; readonly architecture: string; readonly variant: string | null};
+}
+/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the daemon's environment, see image/registry/proxy.ts. */
+export interface ProxyOptions {
+	/** For http:// URLs; null = none. May hold a password. */
+	readonly http: string | null;
+	/** For https:// URLs; null = none. May hold a password. */
+	readonly https: string | null;
+	/** Hosts without: names, ".domains", addresses and subnets, with commas between. */
+	readonly noProxy: string;
 }
 export interface RegistryOptions {
 	/** Tried in order before the host itself: base URLs, "http://127.0.0.1:5000". Plain http only where written so. */
@@ -123,6 +141,11 @@ export interface Snapshot {
 	readonly upperDir: string;
 	readonly workDir: string;
 }
+/** Ids on the node. */
+export interface Owner {
+	readonly uid: number;
+	readonly gid: number;
+}
 /** An optional ability of the filesystem, and why it is used or not. */
 export interface SnapshotFeature {
 	readonly name: string;
@@ -155,8 +178,11 @@ export interface ImageStore {
 	load(path: string): Promise<readonly ImageRecord[]>;
 	/** Counted, not walked. */
 	fsInfo(): {readonly imageFs: Usage & {readonly mountpoint: string}; readonly containerFs: Usage & {readonly mountpoint: string}};
-	/** A writable layer on top of the image's; the key is a container id. Idempotent. The image's layers stay as long as it lives. */
-	prepareSnapshot(key: string, imageId: string): Promise<Snapshot>;
+	/**
+	 * A writable layer on top of the image's; the key is a container id. Idempotent. The image's layers stay as long as it lives.
+	 * @param owner Of its root directory on the node; null = root.
+	 */
+	prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot>;
 	/** Idempotent. */
 	removeSnapshot(key: string): Promise<void>;
 	/** Of the writable layer; null when there is none. */

@@ -15,7 +15,7 @@ export interface PushRequest {
 /** Blobs that the registry lacks, then the manifest: this machine's, byte for byte, so its digest stays. */
 export async function pushImage(parts: BlobParts, {record, target, auth}: PushRequest, signal: AbortSignal): Promise<PushedImage> {
 	const {manifest, blobs} = toParts(record);
-	const registry = await openRegistryTarget(target, auth, parts.options);
+	const registry = await openRegistryTarget(target, auth, parts);
 	await using source = new ImageBlobs(parts, record, host => (host === target.registry ? auth : null));
 	try {
 		let sentBytes = 0;

@@ -7,7 +7,7 @@ import type {CgroupPlan, ExecRequest, ExitRecord, Launcher, LauncherOptions, Lau
 import {openNative} from './open-native.js';
 
 /** What setup.sh built for the test images: the machine need not have a busybox. */
-const IMAGE_FILES_DIR = fileURLToPath(new URL('../../.cache/image-files', import.meta.url));
+export const IMAGE_FILES_DIR = fileURLToPath(new URL('../../.cache/image-files', import.meta.url));
 const noCgroup: CgroupPlan = {dirs: [], writes: [], join: []};
 
 /** For root tests: a launcher of its own in a directory of its own, a busybox rootfs, and the facts that came up. */
@@ -75,6 +75,7 @@ export class LaunchRig {
 			sysctls: [['net.ipv4.ip_unprivileged_port_start', '0']],
 			shmSizeBytes: 1 << 20,
 			cgroup: {...noCgroup, dirs: [this.#cgroup, `${this.#cgroup}/${sandboxId}`]},
+			userNamespace: null,
 			...more,
 		};
 	}

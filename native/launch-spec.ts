@@ -17,6 +17,12 @@ export function writeMonitorRequest(body: BodyWriter, request: MonitorRequest): 
 	if (request.hostname !== null) body.string(TAG.HOSTNAME, request.hostname);
 	for (const [name, value] of request.sysctls) body.group(TAG.SYSCTL, it => it.string(TAG.NAME, name).string(TAG.VALUE, value));
 	if (request.shmSizeBytes !== null) body.u64(TAG.SHM_SIZE_BYTES, BigInt(request.shmSizeBytes));
+	if (request.userNamespace !== null) {
+		const {uids, gids} = request.userNamespace;
+		body.group(TAG.USER_NAMESPACE, it =>
+			it.u32(TAG.FIRST_UID, uids.first).u32(TAG.UID_COUNT, uids.count).u32(TAG.FIRST_GID, gids.first).u32(TAG.GID_COUNT, gids.count),
+		);
+	}
 	return writeCgroup(body, request.cgroup);
 }
 
@@ -87,6 +93,7 @@ function writeMount(body: BodyWriter, mount: MountSpec, fdIndex: number): void {
 			body.bool(TAG.READONLY, mount.readonly).bool(TAG.RECURSIVE_READONLY, mount.recursiveReadOnly);
 			body.bool(TAG.NOEXEC, mount.noexec).bool(TAG.NOSUID, mount.nosuid).bool(TAG.NODEV, mount.nodev);
 			body.u32(TAG.PROPAGATION, PROPAGATIONS[mount.propagation]);
+			if (mount.idMapped) body.bool(TAG.ID_MAPPED, true).string(TAG.PATH, mount.source);
 			return;
 		case 'shm':
 			body.u32(TAG.MOUNT_KIND, MOUNT_KIND.SHM);

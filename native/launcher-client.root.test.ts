@@ -93,7 +93,16 @@ launchTest('a mount that fails undoes the whole creation', async (t, rig) => {
 launchTest('bind mounts: files and directories of the host, read-only where wanted', async (t, rig) => {
 	const monitor = await (await rig.openLauncher()).createMonitor(rig.monitorRequest('pod'));
 	await writeFile(`${rig.dir}/file`, 'from the host');
-	const bind = {kind: 'bind', recursive: false, recursiveReadOnly: false, noexec: false, nosuid: false, nodev: false, propagation: 'private'} as const;
+	const bind = {
+		kind: 'bind',
+		recursive: false,
+		recursiveReadOnly: false,
+		noexec: false,
+		nosuid: false,
+		nodev: false,
+		propagation: 'private',
+		idMapped: false,
+	} as const;
 	const spec = await rig.launchSpec('pod', 'cat /in/file; echo; touch /in/file 2>/dev/null && echo writable; echo more > /logs/written');
 	const mounts = [
 		...spec.mounts,

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import {backoff} from '../base/backoff.js';
 import type {Clock} from '../base/clock.js';
-import {SyscallError, UnavailableError} from '../base/errors.js';
+import {SyscallError, UnavailableError, UnimplementedError} from '../base/errors.js';
 import {addon} from './addon.js';
 import type {Connection, Reply} from './connection.js';
 import {writeCgroup, writeMonitorRequest} from './launch-spec.js';
@@ -12,6 +12,7 @@ import {BodyReader, BodyWriter} from './protocol.js';
 import {MESSAGE, TAG} from './protocol-numbers.js';
 
 const EBUSY = 16;
+const EPROTO = 71;
 const FORGET_DEADLINE_MS = 10_000;
 // A request that comes while the launcher is being started anew waits this long for it.
 const RECONNECT_WAIT_MS = 5000;
@@ -56,7 +57,7 @@ export class LauncherClient implements Launcher {
 	}
 
 	async createMonitor(request: MonitorRequest): Promise<Monitor> {
-		const reply = await this.#ask(MESSAGE.CREATE_MONITOR, writeMonitorRequest(new BodyWriter(), request));
+		const reply = await this.#askMonitor(request);
 		try {
 			return await this.#connectMonitor(request.sandboxId, request.cgroup);
 		} catch (error) {
@@ -64,6 +65,16 @@ export class LauncherClient implements Launcher {
 			killProcess(reply.body.u32(TAG.PID));
 			await this.#forgetPod(request.sandboxId, request.cgroup);
 			throw error;
+		}
+	}
+
+	/** One that was started by an earlier version refuses what it does not know, and goes on until the node has no pods. */
+	async #askMonitor(request: MonitorRequest): Promise<Reply> {
+		try {
+			return await this.#ask(MESSAGE.CREATE_MONITOR, writeMonitorRequest(new BodyWriter(), request));
+		} catch (error) {
+			if (request.userNamespace === null || !(error instanceof SyscallError) || error.errno !== EPROTO) throw error;
+			throw new UnimplementedError('the launcher that runs was started by an earlier version, which knows no user namespaces', {}, {cause: error});
 		}
 	}
 

@@ -236,6 +236,7 @@ const launch: LaunchSpec = {
 			noexec: true,
 			nosuid: true,
 			nodev: true,
+			idMapped: true,
 			propagation: 'private',
 		},
 		{
@@ -248,6 +249,7 @@ const launch: LaunchSpec = {
 			noexec: false,
 			nosuid: false,
 			nodev: false,
+			idMapped: false,
 			propagation: 'shared',
 		},
 	],

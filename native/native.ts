@@ -45,6 +45,7 @@ export interface Launcher {
 	/** Protocol version that both sides speak. */
 	readonly protocolVersion: number;
 	/** Clones a monitor with new namespaces, waits until it listens, connects. On failure nothing is left. */
+	/** @throws {UnimplementedError} a user namespace, and the launcher is of an earlier version. */
 	createMonitor(request: MonitorRequest): Promise<Monitor>;
 	/** Connects to a monitor that outlived the last daemon; null when there is none alive. */
 	findMonitor(sandboxId: string): Promise<Monitor | null>;
@@ -83,6 +84,18 @@ export interface MonitorRequest {
 	readonly shmSizeBytes: number | null;
 	/** Pod-level cgroup: dirs and writes, join is empty. */
 	readonly cgroup: CgroupPlan;
+	/** The pod's own, which owns its other new namespaces; its containers run in it. null: the host's. */
+	readonly userNamespace: UserNamespaceSpec | null;
+}
+
+/** Ids of a pod's user namespace (user_namespaces(7)): 0 to `count` - 1 inside are the host's from `first` on. */
+export interface IdRange {
+	readonly first: number;
+	readonly count: number;
+}
+export interface UserNamespaceSpec {
+	readonly uids: IdRange;
+	readonly gids: IdRange;
 }
 
 /** One pod's keeper. Calls on one monitor may be issued concurrently; it serves them in order. */
@@ -140,6 +153,7 @@ export interface LaunchSpec {
 		readonly cgroup: 'new' | 'host';
 	};
 	readonly cgroup: CgroupPlan;
+	/** In a pod with a user namespace the layers' files have its ids; `upperDir` must belong to its root. */
 	readonly rootfs: RootfsSpec;
 	/** In order; targets are paths inside the rootfs, resolved with RESOLVE_IN_ROOT; missing ones are made (files and directories as the source is). */
 	readonly mounts: readonly MountSpec[];
@@ -184,6 +198,8 @@ export type MountSpec =
 			readonly nosuid: boolean;
 			readonly nodev: boolean;
 			readonly propagation: 'private' | 'slave' | 'shared';
+			/** The files' ids on disk are ids of the pod's user namespace: an id-mapped mount. Not those of submounts. */
+			readonly idMapped: boolean;
 	  }
 	/** The pod's /dev/shm. */
 	| {readonly kind: 'shm'; readonly target: string}
@@ -204,6 +220,7 @@ export interface DeviceSpec {
 	readonly minor: number;
 	/** Permission bits. */
 	readonly mode: number;
+	/** The host's ids, also in a pod with a user namespace. */
 	readonly uid: number;
 	readonly gid: number;
 }

@@ -79,7 +79,7 @@ enum message_type {
 	/* MIN_VERSION, ROLE -> MIN_VERSION, ROLE, PID, [SANDBOX_ID: a monitor's]. */
 	MESSAGE_HELLO = 1,
 
-	/* SANDBOX_ID, NAMESPACES, [HOSTNAME], SYSCTL*, [SHM_SIZE_BYTES], [CGROUP] -> PID. The monitor listens when the reply comes.
+	/* SANDBOX_ID, NAMESPACES, [HOSTNAME], SYSCTL*, [SHM_SIZE_BYTES], [CGROUP], [USER_NAMESPACE] -> PID. The monitor listens when the reply comes.
 	 * EEXIST: the pod has a live monitor. */
 	MESSAGE_CREATE_MONITOR = 16,
 	/* -> MONITOR* {SANDBOX_ID, PID}. Those that are alive. */
@@ -189,6 +189,16 @@ enum tag {
 	TAG_NAME = 36,
 	/* string */
 	TAG_VALUE = 37,
+	/* group: FIRST_UID, UID_COUNT, FIRST_GID, GID_COUNT. A user namespace for the pod, which owns its other new namespaces; missing: the host's. */
+	TAG_USER_NAMESPACE = 38,
+	/* u32: the host's uid that is 0 inside */
+	TAG_FIRST_UID = 39,
+	/* u32: uids 0 to n - 1 inside are mapped, the host's from FIRST_UID on */
+	TAG_UID_COUNT = 40,
+	/* u32 */
+	TAG_FIRST_GID = 41,
+	/* u32 */
+	TAG_GID_COUNT = 42,
 
 	/* group: CGROUP_DIR*, CGROUP_WRITE*, CGROUP_JOIN* */
 	TAG_CGROUP = 48,
@@ -244,7 +254,7 @@ enum tag {
 
 	/* group, list, in order: MOUNT_KIND, TARGET (path inside the rootfs), and by kind
 	 *   FILESYSTEM: FSTYPE, [MOUNT_FLAGS], [MOUNT_DATA]
-	 *   BIND: MOUNT_FD, [READONLY], [RECURSIVE_READONLY], [NOEXEC], [NOSUID], [NODEV], [PROPAGATION]
+	 *   BIND: MOUNT_FD, [READONLY], [RECURSIVE_READONLY], [NOEXEC], [NOSUID], [NODEV], [PROPAGATION], [ID_MAPPED, PATH: of the source, to be named]
 	 *         (recursive or not was decided by whoever cloned the mount)
 	 *   SHM: nothing more
 	 *   CGROUP: [READONLY], HIERARCHY* */
@@ -269,8 +279,10 @@ enum tag {
 	TAG_NODEV = 105,
 	/* group, list: NAME ('' allowed), FSTYPE, MOUNT_DATA */
 	TAG_HIERARCHY = 106,
+	/* bool: ids of its files count as ids of the pod's user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP); not those of submounts */
+	TAG_ID_MAPPED = 107,
 
-	/* group, list: PATH, DEVICE_TYPE, MAJOR, MINOR, MODE, [UID], [GID] */
+	/* group, list: PATH, DEVICE_TYPE, MAJOR, MINOR, MODE, [UID], [GID]: the host's ids */
 	TAG_DEVICE = 112,
 	/* u32: the character 'c', 'b' or 'p' */
 	TAG_DEVICE_TYPE = 113,

@@ -56,6 +56,25 @@ static void test_schema(void)
 	check(find_schema(12345) == NULL, "an unknown type has no schema");
 }
 
+static void test_user_namespace(void)
+{
+	uint8_t body[512];
+	uint8_t mapping[64];
+	uint16_t tag;
+	uint32_t number = 65536;
+	uint32_t length = put_tlv(body, TAG_SANDBOX_ID, 0, "abc", 3);
+	length += put_tlv(body + length, TAG_NAMESPACES, 0, &number, 4);
+	uint32_t n = put_tlv(mapping, TAG_FIRST_UID, 0, &number, 4);
+	n += put_tlv(mapping + n, TAG_UID_COUNT, 0, &number, 4);
+	n += put_tlv(mapping + n, TAG_FIRST_GID, 0, &number, 4);
+	uint32_t cut = length + put_tlv(body + length, TAG_USER_NAMESPACE, 0, mapping, n);
+	check(checked(body, length, MESSAGE_CREATE_MONITOR, &tag) == 0, "CREATE_MONITOR without a user namespace is taken");
+	check(checked(body, cut, MESSAGE_CREATE_MONITOR, &tag) == EBADMSG && tag == TAG_GID_COUNT, "a user namespace without a gid count is refused");
+	n += put_tlv(mapping + n, TAG_GID_COUNT, 0, &number, 4);
+	length += put_tlv(body + length, TAG_USER_NAMESPACE, 0, mapping, n);
+	check(checked(body, length, MESSAGE_CREATE_MONITOR, &tag) == 0, "CREATE_MONITOR with a user namespace is taken");
+}
+
 static void test_text(void)
 {
 	char small[8];
@@ -175,6 +194,7 @@ static void test_launches(void)
 int main(void)
 {
 	test_schema();
+	test_user_namespace();
 	test_text();
 	test_mutations();
 	test_launches();

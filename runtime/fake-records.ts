@@ -22,6 +22,7 @@ export function sandboxRecord(name: string): SandboxRecord {
 		logDirectory: '',
 		cgroupParent: `/berth-test/${name}`,
 		namespaces: {network: 'node', pid: 'container', ipc: 'pod', targetId: ''},
+		userNamespace: null,
 		privileged: false,
 		attachment: null,
 		ips: [],

@@ -71,6 +71,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 		cgroups: detectCgroups('30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n'),
 		seccomp: new SeccompCache(kernel, ''),
 		cpuSamples: new CpuSamples(),
+		userNamespaces: {supported: true, reason: ''},
 		events: bus,
 		clock: systemClock,
 		log: silentLog,

@@ -12,6 +12,7 @@ import {recordExit} from './container/exit.js';
 import {EventBus} from './events/bus.js';
 import type {Runtime, RuntimeOptions} from './runtime.js';
 import {Monitors} from './sandbox/monitors.js';
+import {probeUserNamespaces} from './sandbox/user-namespace-support.js';
 import {SeccompCache} from './spec/seccomp.js';
 import type {AnyRecord} from './state/codec.js';
 import {Journal} from './state/journal.js';
@@ -67,6 +68,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 		cgroups,
 		seccomp: new SeccompCache(parts.native.kernel, options.seccompProfilePath, join(options.rootDir, 'seccomp')),
 		cpuSamples: new CpuSamples(),
+		userNamespaces: await probeUserNamespaces(options.rootDir, {launcher, kernel: parts.native.kernel, log: parts.log}),
 		events: new EventBus(),
 		clock: parts.clock,
 		log: parts.log,

@@ -8,6 +8,7 @@ import type {Kernel, Launcher} from '../native/native.js';
 import type {CgroupHierarchies} from './cgroup/hierarchies.js';
 import type {EventBus} from './events/bus.js';
 import type {Monitors} from './sandbox/monitors.js';
+import type {UserNamespaceSupport} from './sandbox/user-namespace-support.js';
 import type {SeccompCache} from './spec/seccomp.js';
 import type {StateStore} from './state/store.js';
 import type {CpuSamples} from './stats/cpu-samples.js';
@@ -48,6 +49,7 @@ export interface Runtime {
 	readonly cgroups: CgroupHierarchies;
 	readonly seccomp: SeccompCache;
 	readonly cpuSamples: CpuSamples;
+	readonly userNamespaces: UserNamespaceSupport;
 	readonly events: EventBus;
 	readonly clock: Clock;
 	readonly log: Logger;

@@ -26,6 +26,7 @@ const flag = v.boolean('must be true or false');
 const absolutePath = v.pipe(text, v.regex(/^\/[^\0]*$/, 'must be an absolute path'), v.regex(/^(?!.*(?:^|\/)\.\.(?:\/|$))/, 'must not contain ".."'));
 const textOrPath = v.pipe(text, v.regex(/^(?:\/[^\0]*)?$/, 'must be an absolute path or ""'));
 const texts = v.array(text, 'must be an array of strings');
+const absolutePaths = v.array(absolutePath, 'must be an array of absolute paths');
 
 function integer(min: number, max: number): v.GenericSchema<unknown, number> {
 	const rule = `must be a whole number from ${min} to ${max}`;
@@ -108,6 +109,17 @@ export const KEYS = {
 			noRegistries,
 			'A table per registry host ("_default": all others): mirrors (base URLs, tried in order before the host), plain_http, insecure_skip_verify, ca_file (PEM).\n[image.registries."registry.k8s.io"]\nmirrors = ["https://mirror.example:5000"]',
 		),
+		registry_config_dir: key(
+			absolutePath,
+			'/etc/berth/certs.d',
+			"Directory of <host>/hosts.toml files as containerd has them; may be missing. A host's table in image.registries wins over its file.",
+		),
+		auth_files: key(
+			absolutePaths,
+			[],
+			"Files with credentials (containers auth.json, Docker's config.json) for pulls that bring none; a missing file is passed over.",
+		),
+		credential_helper_dirs: key(absolutePaths, ['/usr/local/bin', '/usr/bin'], 'Searched in order for the docker-credential-* programs that auth_files name.'),
 		pinned: key(texts, [], 'References that the kubelet must never collect; shell globs.'),
 		keep_blobs: key(
 			flag,
@@ -123,6 +135,7 @@ export const KEYS = {
 		max_layer_bytes: key(integer(MIB, 1024 * GIB), 64 * GIB, 'A layer that unpacks to more bytes is refused.'),
 		max_layer_inodes: key(integer(1000, 100_000_000), 10_000_000, 'A layer with more files is refused.'),
 		stall_timeout_ms: key(integer(1000, 600_000), 30_000, 'Milliseconds without a byte from the registry after which a download is tried anew.'),
+		min_download_bytes_per_second: key(integer(0, 1024 * MIB), 1024, 'A download slower than this over stall_timeout_ms is tried anew; 0 = never.'),
 	},
 	network: {
 		conf_dir: key(absolutePath, '/etc/cni/net.d', 'CNI network configurations; the first by name is used.'),

@@ -5,6 +5,7 @@ import type {Logger} from '../base/log.js';
 import {systemClock} from '../base/clock.js';
 import {Rollback} from '../base/rollback.js';
 import {openCni} from '../cni/network.js';
+import type {ProxyOptions} from '../image/image.js';
 import {openImageStore} from '../image/image-store.js';
 import type {Kernel} from '../native/native.js';
 import {openNative} from '../native/open-native.js';
@@ -23,6 +24,13 @@ import {readVersion} from './version.js';
 /** Calls in flight get this long when the daemon ends. systemd waits longer (berth.service, TimeoutStopSec). */
 const SHUTDOWN_GRACE_MS = 5000;
 
+/** What the environment says. */
+export interface Environment {
+	/** $NOTIFY_SOCKET of systemd; null = none. */
+	readonly notifySocket: string | null;
+	readonly proxy: ProxyOptions;
+}
+
 /** A running daemon. */
 export interface Serving {
 	/** Ends the daemon; the pods go on. Idempotent. */
@@ -32,15 +40,14 @@ export interface Serving {
 /**
  * Builds everything, in order, and serves. What was opened before a failing step is closed again.
  *
- * @param notifySocket $NOTIFY_SOCKET of systemd; null = none.
  * @throws what keeps the daemon from starting, in words for the operator.
  */
-export async function serve(config: Config, log: Logger, notifySocket: string | null): Promise<Serving> {
+export async function serve(config: Config, log: Logger, {notifySocket, proxy}: Environment): Promise<Serving> {
 	assertHost({platform: process.platform, kernelRelease: release(), effectiveUid: process.geteuid?.() ?? -1});
 	const startMs = systemClock.monotonicMs();
 	const closing = new Rollback();
 	try {
-		const daemon = await openDaemon(config, log, closing);
+		const daemon = await openDaemon(config, {proxy, log, closing});
 		const server = createGrpcServer(daemon);
 		await bindSocket(server, config.socket);
 		closing.add('close the CRI socket', () => closeServer(server, config.socket));
@@ -55,7 +62,13 @@ export async function serve(config: Config, log: Logger, notifySocket: string | 
 	return {close: () => closeAll(closing, log)};
 }
 
-async function openDaemon(config: Config, log: Logger, closing: Rollback): Promise<Daemon> {
+interface Opening {
+	readonly proxy: ProxyOptions;
+	readonly log: Logger;
+	readonly closing: Rollback;
+}
+
+async function openDaemon(config: Config, {proxy, log, closing}: Opening): Promise<Daemon> {
 	const bootId = await readBootId();
 	for (const directory of [config.run_dir, config.netns_dir]) await mkdir(directory, {recursive: true, mode: 0o755});
 	const native = openNative();
@@ -63,7 +76,7 @@ async function openDaemon(config: Config, log: Logger, closing: Rollback): Promi
 		const lock = await takeDaemonLock(native.kernel, directory);
 		closing.add(`unlock ${directory}`, async () => lock.release());
 	}
-	const images = await openImageStore(toImageOptions(config, process.arch), native.kernel, log.child({room: 'image'}));
+	const images = await openImageStore(toImageOptions(config, process.arch, proxy), native.kernel, log.child({room: 'image'}));
 	closing.add('close the image store', () => images.close());
 	const cni = await openCni(toCniOptions(config), native.kernel, log.child({room: 'cni'}));
 	closing.add('close the pod network', () => cni.close());

@@ -1,9 +1,11 @@
 import {fileURLToPath} from 'node:url';
 import {join} from 'node:path';
 import type {CniOptions} from '../cni/cni.js';
-import type {ImageOptions, RegistryOptions} from '../image/image.js';
+import type {ImageOptions, ProxyOptions, RegistryOptions} from '../image/image.js';
 import type {RuntimeOptions} from '../runtime/runtime.js';
 import type {Config} from './config-schema.js';
+
+export const NO_PROXY: ProxyOptions = {http: null, https: null, noProxy: ''};
 
 /** Each room's own options, from the one config. */
 export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions {
@@ -20,16 +22,21 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 	};
 }
 
-export function toImageOptions(config: Config, architecture: string): ImageOptions {
+export function toImageOptions(config: Config, architecture: string, proxy: ProxyOptions = NO_PROXY): ImageOptions {
 	const {image} = config;
 	return {
 		rootDir: config.root_dir,
 		registries: Object.fromEntries(Object.entries(image.registries).map(([host, registry]) => [host, toRegistryOptions(registry)])),
+		registryConfigDir: image.registry_config_dir,
+		authFiles: image.auth_files,
+		credentialHelperDirs: image.credential_helper_dirs,
+		proxy,
 		policyFile: image.policy_file === '' ? null : image.policy_file,
 		maxConcurrentDownloads: image.max_concurrent_downloads,
 		maxLayerBytes: image.max_layer_bytes,
 		maxLayerInodes: image.max_layer_inodes,
 		stallTimeoutMs: image.stall_timeout_ms,
+		minDownloadBytesPerSecond: image.min_download_bytes_per_second,
 		pinnedImages: image.pinned,
 		keepBlobs: image.keep_blobs,
 		platform: toPlatform(architecture),

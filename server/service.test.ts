@@ -10,8 +10,10 @@ import {containerRecord, sandboxRecord} from '../runtime/fake-records.js';
 import {fakeRuntime} from '../runtime/fake-runtime.js';
 import type {AnyRecord} from '../runtime/state/codec.js';
 import {fakeDaemon, temporaryDirectory} from './fake-daemon.js';
+import type {Call} from './call.js';
 import {createGrpcServer} from './grpc-server.js';
 import {fit} from './runtime-service/exec-sync.js';
+import {handleStatus} from './runtime-service/status.js';
 import {bindSocket} from './socket.js';
 
 const cri = loadCri();
@@ -139,6 +141,22 @@ test('Status tells why the network is not ready, has a handler "" and the config
 	t.true(reply.features.supplemental_groups_policy);
 	t.is(JSON.parse(reply.info.config).stateDir, fake.runtime.options.runDir);
 	t.deepEqual((await ask('runtime', 'Status', {})).reply.info, {});
+});
+
+test('Status announces user namespaces exactly where the trial at start made one, and says why not', async t => {
+	for (const userNamespaces of [
+		{supported: true, reason: 'layers and volumes are id-mapped'},
+		{supported: false, reason: 'id-map layer /var/lib/berth/probe/lower: EINVAL: invalid argument'},
+	]) {
+		const {fake} = await serveFake(t);
+		const images = {snapshotFeatures: () => []} as unknown as ImageStore;
+		const reply = await handleStatus(fakeDaemon({runtime: {...fake.runtime, images, userNamespaces}}) as Call, {verbose: true});
+		t.is(reply.runtime_handlers?.[0]?.features?.user_namespaces, userNamespaces.supported);
+		t.is(reply.features?.user_namespaces_host_network, userNamespaces.supported);
+		t.deepEqual(JSON.parse(reply.info?.['snapshotter'] ?? '').features, [
+			{name: 'id-mapped layers', used: userNamespaces.supported, reason: userNamespaces.reason},
+		]);
+	}
 });
 
 test('RuntimeConfig says CGROUPFS', async t => {

@@ -47,7 +47,7 @@ async function openRuntimes(
 	mirror: string,
 	diskDir: string,
 ): Promise<{readonly berth: Runtime; readonly containerd: Runtime; readonly version: string}> {
-	const daemon = await startDaemon({url: mirror}, {logLevel: 'warn', diskDir});
+	const daemon = await startDaemon({url: mirror}, {logLevel: 'warn', rootDir: join(diskDir, 'berth-root')});
 	try {
 		const peer = await startContainerd({parentDir: diskDir, registryHost: HOST, mirror, syncFs: row.peerSyncs});
 		return {

@@ -36,23 +36,26 @@ export interface DaemonChoices {
 	/** Lines of the config's table [network]. */
 	readonly network?: string;
 	/** Lines of the config's table [image]. */
-	readonly image?: string;
+	readonly image?: string | ((places: Places) => string);
 	/** Files to lie in the CNI conf dir, by name. */
 	readonly networkConfigs?: Readonly<Record<string, object>>;
 	readonly logLevel?: 'debug' | 'warn';
-	/** Images and all else that is kept go below it. */
-	readonly diskDir?: string;
+	/** Elsewhere than usual, on a disk of the test's; removed with the daemon all the same. */
+	readonly rootDir?: string;
+	/** Added to the daemon's environment. */
+	readonly env?: Readonly<Record<string, string>>;
 }
 
 export async function startDaemon(registry: Pick<Registry, 'url'>, choices: DaemonChoices = {}): Promise<Daemon> {
-	const {network = '', image = '', networkConfigs = {}, logLevel = 'debug'} = choices;
-	const places = newPlaces(choices.diskDir);
+	const {network = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, env = {}} = choices;
+	const places = newPlaces(rootDir);
+	const image = typeof choices.image === 'function' ? choices.image(places) : (choices.image ?? '');
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
 	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image}));
 	// crictl refuses to start without one; the endpoints are given as flags.
 	await writeFile(join(places.baseDir, 'crictl.yaml'), 'timeout: 60\n');
 	for (const [name, config] of Object.entries(networkConfigs)) await writeFile(join(places.confDir, name), JSON.stringify(config));
-	const daemon = new RigDaemon(places);
+	const daemon = new RigDaemon(places, env);
 	try {
 		await daemon.start();
 	} catch (error) {
@@ -66,7 +69,10 @@ class RigDaemon implements Daemon {
 	readonly cri: CriClient;
 	#child: ChildProcess | null = null;
 
-	constructor(readonly places: Places) {
+	constructor(
+		readonly places: Places,
+		readonly env: Readonly<Record<string, string>>,
+	) {
 		this.cri = openCriClient(places.socket);
 	}
 
@@ -78,7 +84,10 @@ class RigDaemon implements Daemon {
 	async start(): Promise<void> {
 		const log = await open(this.places.daemonLog, 'a');
 		try {
-			this.#child = spawn(join(PROJECT_DIR, 'bin/berth'), ['serve', '--config', this.places.configFile], {stdio: ['ignore', log.fd, log.fd]});
+			this.#child = spawn(join(PROJECT_DIR, 'bin/berth'), ['serve', '--config', this.places.configFile], {
+				env: {...process.env, ...this.env},
+				stdio: ['ignore', log.fd, log.fd],
+			});
 		} finally {
 			await log.close();
 		}

@@ -15,6 +15,8 @@ export interface Places {
 	readonly daemonLog: string;
 	/** CNI's, empty unless a test writes a config. */
 	readonly confDir: string;
+	/** image.registry_config_dir; not made. */
+	readonly certsDir: string;
 	/** Where pods' logs and volumes of a test go. */
 	readonly scratchDir: string;
 	readonly baseDir: string;
@@ -24,8 +26,8 @@ export interface Places {
 	readonly subnet: string;
 }
 
-/** `diskDir`: where what is kept goes, other than the temporary directory. */
-export function newPlaces(diskDir: string | null = null): Places {
+/** @param rootDir null: below baseDir. */
+export function newPlaces(rootDir: string | null = null): Places {
 	const run = randomBytes(3).toString('hex');
 	const baseDir = join(tmpdir(), `berth-${run}`);
 	// /run is not a tmpfs everywhere; this is.
@@ -34,13 +36,14 @@ export function newPlaces(diskDir: string | null = null): Places {
 		run,
 		baseDir,
 		volatileDir,
-		rootDir: diskDir === null ? join(baseDir, 'root') : join(diskDir, `berth-${run}`),
+		rootDir: rootDir ?? join(baseDir, 'root'),
 		runDir: join(volatileDir, 'run'),
 		netnsDir: join(volatileDir, 'netns'),
 		socket: join(volatileDir, 'berth.sock'),
 		configFile: join(baseDir, 'berth.toml'),
 		daemonLog: join(baseDir, 'daemon.log'),
 		confDir: join(baseDir, 'net.d'),
+		certsDir: join(baseDir, 'certs.d'),
 		scratchDir: join(baseDir, 'scratch'),
 		cgroupRoot: `/berth-${run}`,
 		bridge: `bt${run}`,
@@ -55,7 +58,7 @@ export interface ConfigChoices {
 	readonly logLevel: 'debug' | 'warn';
 	/** Lines of the table [network] besides conf_dir. */
 	readonly network: string;
-	/** Lines of the table [image]. */
+	/** Lines of the table [image] besides registry_config_dir. */
 	readonly image: string;
 }
 
@@ -76,6 +79,7 @@ ${network}
 bridge = ${quoted(places.bridge)}
 subnets = [${quoted(places.subnet)}]
 [image]
+registry_config_dir = ${quoted(places.certsDir)}
 ${image}
 ${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}`;
 }

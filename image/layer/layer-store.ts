@@ -26,6 +26,7 @@ export class LayerStore {
 	readonly #layers = new Map<string, LayerRecord>();
 	readonly #references = new Map<string, number>();
 	readonly #fetches = new JoinedCalls<LayerRecord>();
+	readonly #claimed = new Set<string>();
 	/** Compressed bytes so far of layers being fetched, by diffId. */
 	readonly #received = new Map<string, number>();
 	#nextName = 1;
@@ -89,6 +90,14 @@ export class LayerStore {
 			if (left > 0) this.#references.set(diffId, left);
 			else this.#references.delete(diffId);
 		}
+	}
+
+	/**
+	 * These are named by a record on disk, which makes them count from the moment they are seen, also after a power cut: each is synced before it is put in its place.
+	 * Others count only once a record names them, which is after a sync.
+	 */
+	claim(diffIds: Iterable<string>): void {
+		for (const diffId of diffIds) this.#claimed.add(diffId);
 	}
 
 	/** Removes those of `diffIds` that nobody retains. */
@@ -158,6 +167,7 @@ export class LayerStore {
 	async #keep(temporary: string, sums: Omit<LayerRecord, 'name'>): Promise<LayerRecord> {
 		const record = {...sums, name: String(this.#nextName++)};
 		await writeFile(join(temporary, 'layer.json'), JSON.stringify({version: 1, ...sums}), {mode: 0o600});
+		if (this.#claimed.has(sums.diffId)) await this.#kernel.syncFilesystem(temporary);
 		await rename(temporary, join(this.#dir, record.name));
 		this.#add(record);
 		return record;

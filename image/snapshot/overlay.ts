@@ -1,10 +1,10 @@
 import {randomBytes} from 'node:crypto';
-import {mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
+import {chown, mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Logger} from '../../base/log.js';
 import type {Kernel} from '../../native/native.js';
 import type {Clock} from '../../base/clock.js';
-import type {Snapshot, SnapshotFeature, Usage} from '../image.js';
+import type {Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
 import type {LayerStore} from '../layer/layer-store.js';
 import type {Snapshotter} from './snapshotter.js';
 
@@ -64,7 +64,7 @@ export class OverlaySnapshots implements Snapshotter {
 		return snapshots;
 	}
 
-	async prepare(key: string, diffIds: readonly string[]): Promise<Snapshot> {
+	async prepare(key: string, diffIds: readonly string[], owner: Owner | null): Promise<Snapshot> {
 		const dir = join(this.#dir, key);
 		const snapshot = {lowerDirs: this.#layers.lowerDirs(diffIds), upperDir: join(dir, 'upper'), workDir: join(dir, 'work')};
 		if (this.#snapshots.has(key)) return snapshot;
@@ -77,6 +77,8 @@ export class OverlaySnapshots implements Snapshotter {
 				mkdir(snapshot.workDir, {mode: 0o700}),
 				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, diffIds}), {mode: 0o600}),
 			]);
+			// The container's root directory is this one. The layers below are id-mapped when they are mounted: nothing in them is chowned.
+			if (owner !== null) await chown(snapshot.upperDir, owner.uid, owner.gid);
 			this.#count(key, EMPTY);
 			return snapshot;
 		} catch (error) {

@@ -49,6 +49,22 @@ static uint64_t permitted_now(void)
 	return data[0].permitted | (uint64_t)data[1].permitted << 32;
 }
 
+int raise_permitted(void)
+{
+	struct {
+		uint32_t version;
+		int pid;
+	} header = {CAP_VERSION_3, 0};
+	struct {
+		uint32_t effective, permitted, inheritable;
+	} data[2] = {{0}};
+	if (syscall(SYS_capget, &header, data) != 0)
+		return -1;
+	for (unsigned i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted;
+	return (int)syscall(SYS_capset, &header, data);
+}
+
 int set_rlimits(struct init *init)
 {
 	struct span rest = init->process;

@@ -77,10 +77,15 @@ static int join_cgroups(struct init *init, struct span body)
 	return 0;
 }
 
-static int new_namespaces(struct init *init)
+static int wanted_namespaces(const struct init *init)
 {
 	bool cgroup = get_u32(init->job->body, TAG_CGROUP_NAMESPACE, CGROUP_NAMESPACE_NEW) == CGROUP_NAMESPACE_NEW;
-	if (unshare(CLONE_NEWNS | (cgroup ? CLONE_NEWCGROUP_ : 0)) != 0)
+	return CLONE_NEWNS | (cgroup ? CLONE_NEWCGROUP_ : 0);
+}
+
+static int new_namespaces(struct init *init)
+{
+	if (unshare(wanted_namespaces(init)) != 0)
 		return fail(&init->report.failure, errno, "unshare");
 	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0)
 		return fail_at(&init->report.failure, errno, "make private", "/");
@@ -91,7 +96,7 @@ static int set_up_files(struct init *init)
 {
 	struct span body = init->job->body;
 	struct span rootfs = get_span_or_empty(body, TAG_ROOTFS);
-	if (mount_rootfs(init, rootfs) != 0 || mount_all(init, body) != 0)
+	if (map_layers(init, rootfs) != 0 || mount_rootfs(init, rootfs) != 0 || make_files_as_pod_root(init) != 0 || mount_all(init, body) != 0)
 		return -1;
 	if (make_devices(init, body) != 0 || make_symlinks(init, body) != 0 || make_volume_dirs(init, body) != 0)
 		return -1;
@@ -196,7 +201,7 @@ _Noreturn void run_container_init(const struct init_job *job)
 	struct init *init = begin(job);
 	char go;
 	if (join_cgroups(init, get_span_or_empty(job->body, TAG_CGROUP)) != 0 || new_namespaces(init) != 0 || set_up_files(init) != 0 ||
-	    set_up_process(init, true) != 0)
+	    enter_user_namespace(init, wanted_namespaces(init)) != 0 || set_up_process(init, true) != 0)
 		give_up(init);
 	report_ready(init);
 	/* Parked. The monitor's end is the end of this as well. */
@@ -225,7 +230,7 @@ _Noreturn void run_exec_init(const struct init_job *job)
 	init->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (init->root_fd < 0)
 		fail_at(&init->report.failure, errno, "open root", "/");
-	if (init->root_fd < 0 || set_up_process(init, false) != 0)
+	if (init->root_fd < 0 || enter_user_namespace(init, 0) != 0 || set_up_process(init, false) != 0)
 		give_up(init);
 	report_ready(init);
 	if (finish_credentials(init) == 0)

@@ -27,6 +27,14 @@ struct init_report {
 	uint32_t gids[MAX_GIDS];
 };
 
+/* The pod's user namespace, and who its root is outside. */
+struct user_namespace {
+	/* -1: the host's. */
+	int fd;
+	uint32_t root_uid;
+	uint32_t root_gid;
+};
+
 struct init_job {
 	/* Body of CREATE_CONTAINER or EXEC, checked. */
 	struct span body;
@@ -42,6 +50,7 @@ struct init_job {
 	/* For an exec: pidfd and pid of the container's init; -1 for a container. */
 	int target_pidfd;
 	pid_t target_pid;
+	struct user_namespace user_namespace;
 };
 
 /* CREATE_CONTAINER: set up, report READY, wait for one byte on the control socket (EOF: exit), exec. */

@@ -110,6 +110,10 @@ static int mount_filesystem(struct init *init, struct span one)
 	if (kernel_view && check_plain(init, fstype, target) != 0)
 		return -1;
 	int fd = new_filesystem(fstype, options, to_attributes(get_u32(one, TAG_MOUNT_FLAGS, 0)));
+	const struct user_namespace *pod = &init->job->user_namespace;
+	/* Others take their owner from who mounts them. */
+	if (fd >= 0 && pod->fd >= 0 && strcmp(fstype, "devpts") == 0)
+		(void)!fchownat(fd, "", pod->root_uid, pod->root_gid, AT_EMPTY_PATH);
 	return fd < 0 ? fail_mount(init, errno, fstype, target) : attach(init, fd, fstype, target, true);
 }
 
@@ -134,6 +138,8 @@ static int mount_bind(struct init *init, struct span one)
 	struct stat status;
 	if (fstat(fd, &status) != 0)
 		return fail_mount(init, errno, "bind", target);
+	if (get_u32(one, TAG_ID_MAPPED, 0) && map_mount(init, fd) != 0)
+		return fail_at_span(&init->report.failure, errno, "id-map volume", get_span_or_empty(one, TAG_PATH));
 	if (kernel_mount_setattr(fd, AT_RECURSIVE_, &all) != 0 || (top.set != 0 && kernel_mount_setattr(fd, 0, &top) != 0))
 		return fail_mount(init, errno, "bind options", target);
 	return attach(init, fd, "bind", target, S_ISDIR(status.st_mode));

@@ -27,6 +27,16 @@ int mount_rootfs(struct init *init, struct span rootfs);
 int mount_overlay_by_options(struct span rootfs, const char *target, struct failure *failure);
 int enter_rootfs(struct init *init, struct span rootfs);
 
+/* user-namespace.c: nothing to do for a pod without one. */
+/* Each lower directory is covered, in our own mount namespace, by an id-mapped mount of itself: its files belong to the pod's ids. */
+int map_layers(struct init *init, struct span rootfs);
+/* What is made from here on belongs to the pod's root; all else is still done as the host's. */
+int make_files_as_pod_root(struct init *init);
+/* A detached mount; -1 with errno. */
+int map_mount(const struct init *init, int mount_fd);
+/* As the pod's root from here on, with no rights outside; `namespaces` are made anew, so that they are the pod's own. */
+int enter_user_namespace(struct init *init, int namespaces);
+
 /* mounts.c */
 int mount_all(struct init *init, struct span body);
 
@@ -45,6 +55,8 @@ int open_terminal(struct init *init, bool as_console);
 int look_up_user(struct init *init);
 
 /* credentials.c */
+/* Makes all permitted capabilities effective again. -1 with errno. */
+int raise_permitted(void);
 int set_rlimits(struct init *init);
 int become_user(struct init *init);
 int load_seccomp(struct init *init);

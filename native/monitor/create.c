@@ -101,12 +101,13 @@ static int open_ends(struct ends *ends, bool terminal, bool stdin_pipe, struct f
 
 _Noreturn static void run_child(struct message *message, const struct ends *ends)
 {
-	int keep[MAX_FDS + 4];
+	int keep[MAX_FDS + 5];
 	unsigned count = 0;
 	for (uint32_t i = 0; i < message->fd_count; i++)
 		keep[count++] = message->fds[i];
 	for (unsigned i = 0; i < 4; i++)
 		keep[count++] = ends->theirs[i];
+	keep[count++] = monitor.user_namespace.fd;
 	/* Nothing of the monitor may stay open in a container's first process: not even while it is parked. */
 	close_other_fds(keep, count);
 	struct init_job job = {
@@ -117,6 +118,7 @@ _Noreturn static void run_child(struct message *message, const struct ends *ends
 		.stdio = {ends->theirs[1], ends->theirs[2], ends->theirs[3]},
 		.shm_path = monitor.has_shm ? monitor.shm_path : NULL,
 		.target_pidfd = -1,
+		.user_namespace = monitor.user_namespace,
 	};
 	run_container_init(&job);
 }

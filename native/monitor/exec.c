@@ -60,9 +60,10 @@ _Noreturn static void run_child(struct message *message, int control_fd, int tar
 		.control_fd = control_fd,
 		.stdio = {fd_of(message, TAG_STDIN_FD), fd_of(message, TAG_STDOUT_FD), fd_of(message, TAG_STDERR_FD)},
 		.target_pidfd = target_pidfd,
+		.user_namespace = monitor.user_namespace,
 	};
 	job.target_pid = target_pid;
-	int keep[] = {control_fd, target_pidfd, job.stdio[0], job.stdio[1], job.stdio[2]};
+	int keep[] = {control_fd, target_pidfd, job.stdio[0], job.stdio[1], job.stdio[2], job.user_namespace.fd};
 	close_other_fds(keep, sizeof keep / sizeof keep[0]);
 	run_exec_init(&job);
 }

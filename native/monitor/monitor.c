@@ -137,7 +137,7 @@ _Noreturn void run_monitor(struct span body, const char *pods_directory, int lin
 {
 	struct failure failure = {0};
 	memset(&monitor, 0, sizeof monitor);
-	monitor.directory_fd = monitor.pod_init_pidfd = monitor.listener.fd = monitor.children.fd = -1;
+	monitor.directory_fd = monitor.pod_init_pidfd = monitor.listener.fd = monitor.children.fd = monitor.user_namespace.fd = -1;
 	int result = set_up(body, pods_directory, &failure);
 	struct connection *launcher = add_connection(link_fd);
 	if (launcher == NULL)

@@ -71,6 +71,7 @@ struct monitor {
 	/* The pod's own init; 0 and -1 = none. */
 	pid_t pod_init;
 	int pod_init_pidfd;
+	struct user_namespace user_namespace;
 	struct path_list made;
 	struct container *containers;
 	struct exec *execs;
@@ -127,6 +128,10 @@ void on_adopt(struct connection *connection, struct message *message);
 int set_up_pod(struct span body, struct failure *failure);
 /* Removes what set_up_pod() made of directories. */
 void clear_pod(void);
+
+/* user-namespace.c: makes the pod's user namespace of a USER_NAMESPACE group, and in it those of `namespaces` (POD_NAMESPACE_*) that it has to own,
+ * which the monitor enters; these bits are cleared. The monitor itself stays the host's root: it writes logs and cgroups. */
+int make_user_namespace(struct span mapping, uint32_t *namespaces, struct failure *failure);
 
 /* pod-init.c: clones PID 1 of the pod's own PID namespace. */
 int start_pod_init(struct failure *failure);

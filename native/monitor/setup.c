@@ -45,6 +45,8 @@ static int mount_shm(uint64_t size_bytes, struct failure *failure)
 		close(fs_fd);
 	if (fd < 0)
 		return fail(failure, error, "mount shm");
+	if (monitor.user_namespace.fd >= 0)
+		(void)!fchownat(fd, "", monitor.user_namespace.root_uid, monitor.user_namespace.root_gid, AT_EMPTY_PATH);
 	/* By its path: directory_fd is of the launcher's mount namespace, where nothing can be mounted from here. */
 	int place_fd = open(monitor.shm_path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int result = place_fd < 0 ? -1 : kernel_move_mount(fd, place_fd);
@@ -94,9 +96,13 @@ static int write_sysctls(struct span body, struct failure *failure)
 	return result;
 }
 
-static int enter_namespaces(uint32_t namespaces, struct failure *failure)
+static int enter_namespaces(struct span body, uint32_t namespaces, struct failure *failure)
 {
 	int flags = CLONE_NEWNS;
+	uint32_t all = namespaces;
+	struct span mapping;
+	if (get_span(body, TAG_USER_NAMESPACE, &mapping) && make_user_namespace(mapping, &namespaces, failure) != 0)
+		return -1;
 	if (namespaces & POD_NAMESPACE_NETWORK)
 		flags |= CLONE_NEWNET;
 	if (namespaces & POD_NAMESPACE_IPC)
@@ -107,7 +113,7 @@ static int enter_namespaces(uint32_t namespaces, struct failure *failure)
 		return fail(failure, errno, "unshare");
 	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0)
 		return fail_at(failure, errno, "make private", "/");
-	return namespaces & POD_NAMESPACE_NETWORK ? bring_lo_up(failure) : 0;
+	return all & POD_NAMESPACE_NETWORK ? bring_lo_up(failure) : 0;
 }
 
 int set_up_pod(struct span body, struct failure *failure)
@@ -119,7 +125,7 @@ int set_up_pod(struct span body, struct failure *failure)
 	for (unsigned i = 0; i < sizeof directories / sizeof directories[0]; i++)
 		if (mkdirat(monitor.directory_fd, directories[i], 0700) != 0 && errno != EEXIST)
 			return fail_at(failure, errno, "mkdir", directories[i]);
-	if (enter_namespaces(namespaces, failure) != 0)
+	if (enter_namespaces(body, namespaces, failure) != 0)
 		return -1;
 	/* Never the host's own name. */
 	if (get_span(body, TAG_HOSTNAME, &hostname) && (namespaces & POD_NAMESPACE_UTS) != 0 &&

@@ -4,10 +4,12 @@ import {dirname} from 'node:path';
 import {AlreadyExistsError, CancelledError, NotFoundError, SyscallError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
 import type {ImageRecord} from '../../image/image.js';
+import type {CreatedContainer, LaunchSpec} from '../../native/native.js';
 import type {ContainerConfig__Output} from '../../proto/cri.js';
 import type {Runtime} from '../runtime.js';
 import {assertReady, type SandboxRecord} from '../sandbox/record.js';
 import {planLaunch, validateContainerConfig, type LaunchPlan} from '../spec/launch-plan.js';
+import {explain, podRoot} from '../spec/user-namespace.js';
 import {containerName} from '../state/store.js';
 import {assertFound} from './find.js';
 import type {ContainerRecord} from './record.js';
@@ -52,11 +54,11 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 		await makeHostPaths(plan);
 		addUndoSteps(rollback, runtime, intent);
 		await runtime.state.put(intent);
-		const snapshot = await runtime.images.prepareSnapshot(id, image.id);
+		const snapshot = await runtime.images.prepareSnapshot(id, image.id, podRoot(sandbox.userNamespace));
 		throwIfCancelled(signal, 'CreateContainer');
 		// Under the container's lock: should the init be killed while it is parked, its exit waits here and then finds the record.
 		await runtime.locks.run(id, async () => {
-			const {pid, user} = await runtime.monitors.get(sandbox.id).createContainer(plan.toSpec(snapshot));
+			const {pid, user} = await make(runtime, sandbox, plan.toSpec(snapshot));
 			throwIfCancelled(signal, 'CreateContainer');
 			await runtime.state.put({...intent, pid, user, exec: {...intent.exec, user}, state: {phase: 'created'}});
 		});
@@ -67,6 +69,14 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 	}
 	runtime.events.publish({containerId: id, sandboxId: sandbox.id, kind: 'created', atNs: intent.createdAtNs});
 	return id;
+}
+
+async function make(runtime: Runtime, sandbox: SandboxRecord, spec: LaunchSpec): Promise<CreatedContainer> {
+	try {
+		return await runtime.monitors.get(sandbox.id).createContainer(spec);
+	} catch (error) {
+		throw sandbox.userNamespace === null ? error : explain(error);
+	}
 }
 
 function findImage(runtime: Runtime, config: ContainerConfig__Output): ImageRecord {

@@ -1,5 +1,5 @@
 import {WrongStateError} from '../../base/errors.js';
-import type {ResolvedUser} from '../../native/native.js';
+import type {ResolvedUser, UserNamespaceSpec} from '../../native/native.js';
 import {assertReady, type ResourceFacts, type SandboxRecord} from '../sandbox/record.js';
 
 /**
@@ -34,6 +34,8 @@ export interface MountFacts {
 	readonly propagation: 0 | 1 | 2;
 	readonly recursiveReadOnly: boolean;
 	readonly mountOptions: readonly string[];
+	/** null: none. Missing in records of earlier versions, which means the same. */
+	readonly idMapping?: UserNamespaceSpec | null;
 }
 
 /** Immutable: every change is a new object, so a List reply may cache what it encoded from one. Persisted in the journal. */

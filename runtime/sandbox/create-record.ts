@@ -3,6 +3,7 @@ import {hostname as hostHostname} from 'node:os';
 import type {Attachment} from '../../cni/cni.js';
 import {NamespaceMode as WireMode, Protocol, type PodSandboxConfig__Output, type PortMapping__Output} from '../../proto/cri.js';
 import {toSandboxFacts} from '../spec/sandbox-config.js';
+import {toUserNamespace} from '../spec/user-namespace.js';
 import type {Runtime} from '../runtime.js';
 import type {NamespaceMode, SandboxRecord} from './record.js';
 import {netnsPath, sandboxDir} from './undo.js';
@@ -41,6 +42,7 @@ export function toSandboxRecord(runtime: Pick<Runtime, 'options' | 'clock'>, con
 		logDirectory: config.log_directory,
 		cgroupParent: cgroupParent.startsWith('/') ? cgroupParent : `/${cgroupParent}`,
 		namespaces: {network, pid: MODES[options?.pid ?? 0] ?? 'pod', ipc: MODES[options?.ipc ?? 0] ?? 'pod', targetId: options?.target_id ?? ''},
+		userNamespace: toUserNamespace(options),
 		privileged: security?.privileged ?? false,
 		attachment: null,
 		ips: [],

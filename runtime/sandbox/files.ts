@@ -1,5 +1,6 @@
-import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import {chown, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {podRoot} from '../spec/user-namespace.js';
 import type {SandboxRecord} from './record.js';
 
 const LOCAL_HOSTS = [
@@ -14,16 +15,21 @@ const LOCAL_HOSTS = [
 export async function writeEarlyFiles(record: SandboxRecord): Promise<void> {
 	const {dir} = record.files;
 	await mkdir(dir, {recursive: true, mode: 0o711});
-	await Promise.all([
-		writeFile(join(dir, 'hostname'), `${record.hostname}\n`, {mode: 0o644}),
-		resolvConf(record).then(text => writeFile(join(dir, 'resolv.conf'), text, {mode: 0o644})),
-	]);
+	await Promise.all([writePodFile(record, 'hostname', `${record.hostname}\n`), resolvConf(record).then(text => writePodFile(record, 'resolv.conf', text))]);
+}
+
+/** Owned by the pod's root, whoever that is on the node. */
+async function writePodFile(record: SandboxRecord, name: string, text: string): Promise<void> {
+	const path = join(record.files.dir, name);
+	await writeFile(path, text, {mode: 0o644});
+	const root = podRoot(record.userNamespace);
+	if (root !== null) await chown(path, root.uid, root.gid);
 }
 
 /** Writes hosts: the host's own for a pod on the host's network, else one that names the pod. */
 export async function writeHosts(record: SandboxRecord): Promise<void> {
 	const text = record.namespaces.network === 'node' ? await readFile('/etc/hosts', 'utf8') : toHosts(record.hostname, record.ips);
-	await writeFile(join(record.files.dir, 'hosts'), text, {mode: 0o644});
+	await writePodFile(record, 'hosts', text);
 }
 
 /** hosts(5) of a pod. */

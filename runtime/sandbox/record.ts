@@ -1,5 +1,6 @@
 import type {Attachment} from '../../cni/cni.js';
 import {WrongStateError} from '../../base/errors.js';
+import type {UserNamespaceSpec} from '../../native/native.js';
 
 /**
  *     run            stop              remove
@@ -33,6 +34,8 @@ export interface SandboxRecord {
 	/** cgroupfs path below each hierarchy's root: "/kubepods/burstable/pod…". */
 	readonly cgroupParent: string;
 	readonly namespaces: {readonly network: NamespaceMode; readonly pid: NamespaceMode; readonly ipc: NamespaceMode; readonly targetId: string};
+	/** null: the node's. */
+	readonly userNamespace: UserNamespaceSpec | null;
 	readonly privileged: boolean;
 	/** null on the host's network. */
 	readonly attachment: Attachment | null;

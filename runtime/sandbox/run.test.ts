@@ -1,7 +1,7 @@
 import {access, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {AlreadyExistsError, CancelledError, InvalidArgumentError, UnavailableError} from '../../base/errors.js';
+import {AlreadyExistsError, CancelledError, InvalidArgumentError, UnavailableError, UnimplementedError} from '../../base/errors.js';
 import {NamespaceMode} from '../../proto/cri.js';
 import {fakeRuntime, onNetwork, sandboxConfig} from '../fake-runtime.js';
 import {listSandboxes} from '../state/query.js';
@@ -38,6 +38,20 @@ test('runSandbox on the host network runs no plugin and pins nothing', async t =
 	const id = await runSandbox(runtime, sandboxConfig(onNetwork(NamespaceMode.NODE)), '', never);
 	t.deepEqual(trace.calls, ['journal.put', 'launcher.createMonitor', 'journal.put']);
 	t.is(runtime.state.findSandbox(id).attachment, null);
+});
+
+test('a user namespace is refused where the trial at start failed, with its reason, before anything is made', async t => {
+	const {runtime, trace} = await setUp(t);
+	const {linux} = sandboxConfig(onNetwork(NamespaceMode.NODE));
+	const userns_options = {mode: NamespaceMode.POD, uids: [{host_id: 1, container_id: 0, length: 2}], gids: [{host_id: 1, container_id: 0, length: 2}]};
+	const security_context = {...linux?.security_context, namespace_options: {...linux?.security_context?.namespace_options, userns_options}};
+	const config = sandboxConfig({linux: {...linux, security_context} as never});
+	const without = {...runtime, userNamespaces: {supported: false, reason: 'id-map layer: EINVAL'}};
+	const error = await t.throwsAsync(runSandbox(without, config, '', never), {instanceOf: UnimplementedError});
+	t.is(error.message, 'namespace_options.userns_options: this node has no user namespaces for pods: id-map layer: EINVAL');
+	t.deepEqual(trace.calls, []);
+	t.deepEqual(listSandboxes(runtime.state, all), []);
+	await t.notThrowsAsync(runSandbox(without, sandboxConfig(), '', never));
 });
 
 for (const step of ['launcher.createMonitor', 'kernel.pin', 'cni.attach']) {

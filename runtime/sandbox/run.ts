@@ -1,8 +1,9 @@
-import {AlreadyExistsError, CancelledError, InvalidArgumentError, UnavailableError, throwIfCancelled} from '../../base/errors.js';
+import {AlreadyExistsError, CancelledError, InvalidArgumentError, UnavailableError, UnimplementedError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
 import type {PodSandboxConfig__Output} from '../../proto/cri.js';
 import type {Runtime} from '../runtime.js';
 import {toMonitorRequest, validateSandboxConfig} from '../spec/sandbox-config.js';
+import {toUserNamespace} from '../spec/user-namespace.js';
 import {sandboxName} from '../state/store.js';
 import {toSandboxRecord} from './create-record.js';
 import {writeEarlyFiles, writeHosts} from './files.js';
@@ -20,6 +21,7 @@ import {addUndoSteps, netnsPath} from './undo.js';
 export async function runSandbox(runtime: Runtime, config: PodSandboxConfig__Output, runtimeHandler: string, signal: AbortSignal): Promise<string> {
 	validateSandboxConfig(config);
 	assertHandler(runtimeHandler);
+	assertUserNamespaces(runtime, config);
 	const wanted = toSandboxRecord(runtime, config, runtimeHandler);
 	const name = sandboxName(wanted.metadata);
 	return await runtime.creations.run(`sandbox ${name}`, signal, async joined => {
@@ -86,6 +88,13 @@ function assertNetworkReady(runtime: Runtime, intent: SandboxRecord): void {
 	if (intent.attachment === null) return;
 	const {ready, message} = runtime.cni.status();
 	if (!ready) throw new UnavailableError(`pod network is not ready: ${message}`);
+}
+
+/** What Status says of it, said again to who asks all the same. */
+function assertUserNamespaces({userNamespaces}: Runtime, config: PodSandboxConfig__Output): void {
+	if (userNamespaces.supported || toUserNamespace(config.linux?.security_context?.namespace_options ?? null) === null) return;
+	const field = 'namespace_options.userns_options';
+	throw new UnimplementedError(`${field}: this node has no user namespaces for pods: ${userNamespaces.reason}`, {field});
 }
 
 function assertHandler(runtimeHandler: string): void {

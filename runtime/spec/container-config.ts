@@ -6,10 +6,10 @@ import {assertCapabilities, toCapabilityWish} from './capabilities.js';
 import {assertDevices} from './devices.js';
 import {assertMounts} from './mounts.js';
 import {assertProcess} from './process.js';
-import {assertUserNamespace} from './sandbox-config.js';
 import {toSeccompChoice} from './security-profile.js';
 import {toStopSignal} from './stop-signal.js';
 import {toUserSpec} from './user.js';
+import {assertInUserNamespace} from './user-namespace.js';
 
 /**
  * Everything that can be told without looking at the image or the host.
@@ -28,7 +28,7 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 		throw new InvalidArgumentError('security_context.privileged: the pod sandbox is not privileged', {field: 'security_context.privileged'});
 	assertLogPath(config.log_path);
 	assertProcess(config);
-	assertMounts(config.mounts, privileged);
+	assertMounts(config.mounts, privileged, sandbox.userNamespace);
 	assertDevices(config.devices);
 	assertResources(toResourceFacts(config.linux?.resources ?? null));
 	assertCapabilities(toCapabilityWish(config));
@@ -37,6 +37,7 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 	toStopSignal(config.stop_signal, '');
 	for (const field of ['masked_paths', 'readonly_paths'] as const) assertPaths(field, security?.[field] ?? []);
 	assertNamespaces(security?.namespace_options ?? null, sandbox);
+	assertInUserNamespace(config, sandbox);
 }
 
 /** Below the pod's log_directory. */
@@ -63,5 +64,4 @@ function assertNamespaces(options: NamespaceOption__Output | null, sandbox: Sand
 	if (options.pid === NamespaceMode.NODE && sandbox.namespaces.pid !== 'node') refuse('pid', "NODE, but the pod sandbox does not share the node's");
 	if (options.pid === NamespaceMode.POD && sandbox.namespaces.pid === 'container') refuse('pid', 'POD, but the pod sandbox was made with CONTAINER');
 	if (options.pid === NamespaceMode.TARGET && options.target_id === '') refuse('target_id', 'TARGET needs the id of a container');
-	assertUserNamespace(options);
 }

@@ -2,9 +2,10 @@ import {lstat, readdir, realpath} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {BigIntStats} from 'node:fs';
 import {InvalidArgumentError} from '../../base/errors.js';
-import type {DeviceSpec} from '../../native/native.js';
+import type {DeviceSpec, UserNamespaceSpec} from '../../native/native.js';
 import type {ContainerConfig__Output, Device__Output} from '../../proto/cri.js';
 import {DEFAULT_DEVICE_RULES, type DeviceRule, type DeviceRules} from '../cgroup/device-rules.js';
+import {podRoot} from './user-namespace.js';
 
 /** Device nodes of a container and what its devices cgroup lets through. */
 export interface Devices {
@@ -47,6 +48,18 @@ export async function findDevices(config: ContainerConfig__Output): Promise<Devi
 	// Later ones win: what the config asks for over the host's own over the defaults.
 	const specs = new Map([...DEFAULT_DEVICES, ...hosts, ...asked.map(({spec}) => spec)].map(spec => [spec.path, spec]));
 	return {specs: [...specs.values()], rules: privileged ? 'all' : [...DEFAULT_DEVICE_RULES, ...asked.flatMap(toRule)]};
+}
+
+/**
+ * The devices that every container has belong to its root. All others keep the ids that they have on the node, as if they were bound: the root of a user
+ * namespace gets no disk opened because a container is privileged.
+ */
+export function toOwnedSpecs(specs: readonly DeviceSpec[], userNamespace: UserNamespaceSpec | null): readonly DeviceSpec[] {
+	const root = podRoot(userNamespace);
+	if (root === null) return specs;
+	const isDefault = (spec: DeviceSpec): boolean =>
+		DEFAULT_DEVICES.some(({path, type, major, minor}) => path === spec.path && type === spec.type && major === spec.major && minor === spec.minor);
+	return specs.map(spec => (isDefault(spec) ? {...spec, ...root} : spec));
 }
 
 /** @throws {InvalidArgumentError} paths that are not absolute, permissions other than r, w, m. */

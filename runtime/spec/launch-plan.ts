@@ -16,6 +16,7 @@ import {hostFacts} from './host.js';
 import {toLaunchSpec, toProcess} from './launch-spec.js';
 import {assertSecurityModules, toSeccompChoice} from './security-profile.js';
 import {toStopSignal} from './stop-signal.js';
+import {isIdMapped} from './user-namespace.js';
 
 export {validateContainerConfig} from './container-config.js';
 
@@ -92,7 +93,7 @@ function toRecordFacts({id, sandbox, config, image}: PlanInput): Omit<ContainerR
 		image: {asked: config.image?.image ?? '', userSpecified: config.image?.user_specified_image ?? '', id: image.id},
 		state: {phase: 'creating'},
 		pid: 0,
-		mounts: config.mounts.map(toMountFacts),
+		mounts: config.mounts.map(mount => toMountFacts(mount, sandbox)),
 		resources: toResourceFacts(config.linux?.resources ?? null),
 		user: NOBODY_YET,
 		tty: config.tty,
@@ -103,7 +104,7 @@ function toRecordFacts({id, sandbox, config, image}: PlanInput): Omit<ContainerR
 	};
 }
 
-function toMountFacts(mount: ContainerConfig__Output['mounts'][number]): MountFacts {
+function toMountFacts(mount: ContainerConfig__Output['mounts'][number], {userNamespace}: SandboxRecord): MountFacts {
 	return {
 		containerPath: mount.container_path,
 		hostPath: mount.host_path,
@@ -112,6 +113,7 @@ function toMountFacts(mount: ContainerConfig__Output['mounts'][number]): MountFa
 		propagation: mount.propagation,
 		recursiveReadOnly: mount.recursive_read_only,
 		mountOptions: mount.mount_options,
+		idMapping: isIdMapped(mount) ? userNamespace : null,
 	};
 }
 

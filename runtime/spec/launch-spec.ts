@@ -4,7 +4,7 @@ import type {CapabilitySets, CgroupPlan, LaunchSpec, ProcessSpec} from '../../na
 import {NamespaceMode, type ContainerConfig__Output} from '../../proto/cri.js';
 import type {CgroupHierarchies} from '../cgroup/hierarchies.js';
 import type {SandboxRecord} from '../sandbox/record.js';
-import {DEFAULT_SYMLINKS, type Devices} from './devices.js';
+import {DEFAULT_SYMLINKS, toOwnedSpecs, type Devices} from './devices.js';
 import {hasOwnDev, toMounts, toRootPropagation} from './mounts.js';
 import {toCoveredPaths} from './paths.js';
 import {toArgs, toCwd, toEnv} from './process.js';
@@ -67,6 +67,7 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
 	const security = config.linux?.security_context ?? null;
 	const ownDev = hasOwnDev(config);
 	const mounts = toMounts(config, sandbox, hierarchies);
+	const specs = toOwnedSpecs(devices.specs, sandbox.userNamespace);
 	return {
 		containerId,
 		// As elsewhere, a privileged container sees the host's cgroups.
@@ -74,7 +75,7 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
 		cgroup,
 		rootfs: {...snapshot, readonly: security?.readonly_rootfs ?? false, propagation: toRootPropagation(config)},
 		mounts,
-		devices: ownDev ? devices.specs.filter(({path}) => !path.startsWith('/dev/')) : devices.specs,
+		devices: ownDev ? specs.filter(({path}) => !path.startsWith('/dev/')) : specs,
 		symlinks: ownDev ? [] : DEFAULT_SYMLINKS,
 		...toCoveredPaths(config),
 		process,

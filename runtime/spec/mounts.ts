@@ -1,9 +1,10 @@
 import {join, normalize} from 'node:path';
 import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
-import type {MountSpec} from '../../native/native.js';
+import type {IdRange, MountSpec, UserNamespaceSpec} from '../../native/native.js';
 import {MountPropagation, type ContainerConfig__Output, type Mount__Output} from '../../proto/cri.js';
 import {mountSpecs, type CgroupHierarchies} from '../cgroup/hierarchies.js';
 import type {SandboxRecord} from '../sandbox/record.js';
+import {assertIdMapping, isIdMapped} from './user-namespace.js';
 
 /** linux/mount.h */
 const MS = {rdonly: 1, nosuid: 2, nodev: 4, noexec: 8, strictatime: 1 << 24} as const;
@@ -13,6 +14,7 @@ const PROPAGATIONS = {
 	[MountPropagation.PROPAGATION_HOST_TO_CONTAINER]: 'slave',
 	[MountPropagation.PROPAGATION_BIDIRECTIONAL]: 'shared',
 } as const;
+const TTY_GID = 5;
 const OPTIONS = new Set(['noexec', 'nodev', 'nosuid']);
 
 /** Everything that is mounted into a container: the standard filesystems, the pod's files, what the config asks for; parents before children. */
@@ -34,12 +36,18 @@ function toStandardMounts(config: ContainerConfig__Output, sandbox: SandboxRecor
 	return [
 		filesystem('proc', '/proc', hidden),
 		filesystem('tmpfs', '/dev', MS.nosuid | MS.strictatime, 'mode=755,size=65536k'),
-		filesystem('devpts', '/dev/pts', MS.nosuid | MS.noexec, 'newinstance,ptmxmode=0666,mode=0620,gid=5'),
+		filesystem('devpts', '/dev/pts', MS.nosuid | MS.noexec, `newinstance,ptmxmode=0666,mode=0620${toTerminalGroup(sandbox.userNamespace?.gids ?? null)}`),
 		filesystem('mqueue', '/dev/mqueue', hidden),
 		sandbox.namespaces.ipc === 'node' ? bind('/dev/shm', '/dev/shm', {}) : {kind: 'shm', target: '/dev/shm'},
 		filesystem('sysfs', '/sys', hidden | readonly),
 		{kind: 'cgroup', target: '/sys/fs/cgroup', readonly: !privileged, hierarchies: mountSpecs(hierarchies)},
 	];
+}
+
+/** The group tty, which is 5 everywhere, as the node's id: mount options are read by the node. */
+function toTerminalGroup(gids: IdRange | null): string {
+	if (gids === null) return `,gid=${TTY_GID}`;
+	return gids.count > TTY_GID ? `,gid=${gids.first + TTY_GID}` : '';
 }
 
 /** The pod's hosts, hostname and resolv.conf; read-only where the root is. */
@@ -62,6 +70,7 @@ function bind(source: string, target: string, changes: Partial<Bind>): Bind {
 		nosuid: false,
 		nodev: false,
 		propagation: 'private',
+		idMapped: false,
 		...changes,
 	};
 }
@@ -74,6 +83,7 @@ function toBind(mount: Mount__Output): MountSpec {
 		nosuid: mount.mount_options.includes('nosuid'),
 		nodev: mount.mount_options.includes('nodev'),
 		propagation: PROPAGATIONS[mount.propagation],
+		idMapped: isIdMapped(mount),
 	});
 }
 
@@ -90,31 +100,33 @@ export function hasOwnDev(config: ContainerConfig__Output): boolean {
 
 /**
  * @throws {InvalidArgumentError} naming the mount and the rule.
- * @throws {UnimplementedError} image volumes and id mappings.
+ * @throws {UnimplementedError} image volumes, id mappings other than the pod's.
  * @see api.proto, Mount.
  */
-export function assertMounts(mounts: readonly Mount__Output[], privileged: boolean): void {
+export function assertMounts(mounts: readonly Mount__Output[], privileged: boolean, userNamespace: UserNamespaceSpec | null): void {
 	for (const [index, mount] of mounts.entries()) {
 		const field = `mounts[${index}]`;
 		const refuse = (rule: string): never => {
 			throw new InvalidArgumentError(`${field} (${mount.container_path}): ${rule}`, {field});
 		};
 		assertImplemented(field, mount);
+		assertIdMapping(field, mount, userNamespace);
 		if (!isAbsolute(mount.container_path) || toTarget(mount.container_path) === '/') refuse('container_path is not an absolute path below /');
 		if (!isAbsolute(mount.host_path)) refuse(`host_path "${mount.host_path}" is not an absolute path`);
 		if (PROPAGATIONS[mount.propagation] === undefined) refuse(`propagation ${String(mount.propagation)} is unknown`);
 		if (mount.recursive_read_only && !mount.readonly) refuse('recursive_read_only needs readonly');
 		if (mount.recursive_read_only && mount.propagation !== MountPropagation.PROPAGATION_PRIVATE) refuse('recursive_read_only needs private propagation');
 		if (mount.propagation === MountPropagation.PROPAGATION_BIDIRECTIONAL && !privileged) refuse('bidirectional propagation needs a privileged container');
+		// mount_namespaces(7): mounts of a less privileged mount namespace do not propagate out of it.
+		if (mount.propagation === MountPropagation.PROPAGATION_BIDIRECTIONAL && userNamespace !== null)
+			refuse('bidirectional propagation does not lead out of a user namespace');
 	}
 }
 
 function assertImplemented(field: string, mount: Mount__Output): void {
-	const {image, image_sub_path, uidMappings, gidMappings, mount_options} = mount;
+	const {image, image_sub_path, mount_options} = mount;
 	if ((image !== null && image.image !== '') || image_sub_path !== '')
 		throw new UnimplementedError(`${field}.image: image volumes are not implemented`, {field: `${field}.image`});
-	if (uidMappings.length + gidMappings.length > 0)
-		throw new UnimplementedError(`${field}.uidMappings, gidMappings: id-mapped mounts are not implemented`, {field: `${field}.uidMappings`});
 	const unknown = mount_options.find(option => !OPTIONS.has(option));
 	if (unknown !== undefined)
 		throw new UnimplementedError(`${field}.mount_options: "${unknown}" is not implemented, only noexec, nodev, nosuid`, {field: `${field}.mount_options`});

@@ -14,6 +14,7 @@ import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxConfigFacts, SandboxRecord} from '../sandbox/record.js';
 import {assertProfile} from './security-profile.js';
 import {toSysctls} from './sysctls.js';
+import {assertUserNamespace} from './user-namespace.js';
 
 /** As in other container runtimes; a pod that needs more mounts an emptyDir of memory there. */
 const SHM_SIZE_BYTES = 64 * 1024 * 1024;
@@ -107,15 +108,6 @@ function assertNamespaces(options: NamespaceOption__Output | null): void {
 	assertUserNamespace(options);
 }
 
-/** @throws {InvalidArgumentError} modes that the CRI excludes; {UnimplementedError} a user namespace. */
-export function assertUserNamespace(options: NamespaceOption__Output | null): void {
-	const mode = options?.userns_options?.mode ?? NamespaceMode.NODE;
-	const field = 'namespace_options.userns_options';
-	if (mode === NamespaceMode.NODE) return;
-	if (mode !== NamespaceMode.POD) throw new InvalidArgumentError(`${field}.mode: only POD and NODE are known`, {field});
-	throw new UnimplementedError(`${field}: user namespaces are not implemented`, {field});
-}
-
 function assertSecurity(security: LinuxSandboxSecurityContext__Output): void {
 	if (security.run_as_group !== null && security.run_as_user === null)
 		throw new InvalidArgumentError('security_context.run_as_group is set without run_as_user', {field: 'security_context.run_as_group'});
@@ -136,6 +128,7 @@ export function toMonitorRequest(record: SandboxRecord, hierarchies: CgroupHiera
 		shmSizeBytes: own.ipc ? SHM_SIZE_BYTES : null,
 		// The kubelet sets the pod's limits itself, on the cgroup that it names as parent.
 		cgroup: toSandboxCgroupPlan(hierarchies, record.cgroupParent, null),
+		userNamespace: record.userNamespace,
 	};
 }
 

@@ -4,6 +4,12 @@ import type {SandboxRecord} from '../sandbox/record.js';
 
 export type AnyRecord = SandboxRecord | ContainerRecord;
 
+/** A record as an earlier version wrote it, with what was added since. */
+export function toCurrent(record: AnyRecord): AnyRecord {
+	if (record.kind !== 'sandbox' || (record as Partial<SandboxRecord>).userNamespace !== undefined) return record;
+	return {...record, userNamespace: null};
+}
+
 /** One line of the journal. A later line of the same id supersedes an earlier one. */
 export type Entry = {readonly op: 'put'; readonly record: AnyRecord} | {readonly op: 'delete'; readonly kind: AnyRecord['kind']; readonly id: string};
 

@@ -31,6 +31,15 @@ test('Journal gives back what was put, without what was deleted, with bigints as
 	t.deepEqual(damage, []);
 });
 
+test('a pod sandbox of a journal from before user namespaces has none', t => {
+	const {userNamespace, ...earlier} = sandboxRecord('a');
+	t.is(userNamespace, null);
+	const {records} = parseJournal(toLine({op: 'put', record: earlier as AnyRecord}));
+	t.deepEqual([...records.values()], [{...earlier, userNamespace: null}]);
+	const own = {...sandboxRecord('b'), userNamespace: {uids: {first: 1, count: 2}, gids: {first: 3, count: 4}}};
+	t.deepEqual([...parseJournal(toLine({op: 'put', record: own})).records.values()], [own]);
+});
+
 test('Journal shares one write among appends of one turn and keeps their order', async t => {
 	const {journal, path} = await journalIn(t);
 	const id = sandboxRecord('a').id;

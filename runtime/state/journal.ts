@@ -5,7 +5,7 @@ import {syncDirectory} from '../../base/atomic-file.js';
 import type {Clock} from '../../base/clock.js';
 import {CorruptError} from '../../base/errors.js';
 import type {Logger} from '../../base/log.js';
-import {type AnyRecord, type Entry, fromJson, HEADER_LINE, JOURNAL_VERSION, toLine, unseal} from './codec.js';
+import {type AnyRecord, type Entry, fromJson, HEADER_LINE, JOURNAL_VERSION, toCurrent, toLine, unseal} from './codec.js';
 
 /** A line that could not be used; the rest is served all the same. */
 export interface Damage {
@@ -40,7 +40,7 @@ export function parseJournal(text: string): ReadJournal {
 		const value = fromJson(json) as Entry | {readonly journal: string; readonly version: number};
 		if ('journal' in value) {
 			if (value.version > JOURNAL_VERSION) throw new CorruptError(`journal has version ${value.version}, this berth knows up to ${JOURNAL_VERSION}`);
-		} else if (value.op === 'put') records.set(value.record.id, value.record);
+		} else if (value.op === 'put') records.set(value.record.id, toCurrent(value.record));
 		else records.delete(value.id);
 	}
 	return {records, damage};

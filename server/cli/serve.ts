@@ -1,5 +1,6 @@
 import type {Command} from 'commander';
 import {openLog} from '../daemon-log.js';
+import {toProxyOptions} from './proxy-environment.js';
 import {addConfigFlags, loadFlaggedConfig, type ConfigOptions} from './config-flags.js';
 
 /** berth serve: runs the daemon until SIGTERM or SIGINT. Pods go on without it. */
@@ -23,7 +24,7 @@ async function runDaemon(options: ConfigOptions): Promise<void> {
 	try {
 		// Loaded here, so that the other commands do not load the native addon.
 		const {serve} = await import('../main.js');
-		const serving = await serve(config, log, process.env['NOTIFY_SOCKET'] ?? null);
+		const serving = await serve(config, log, {notifySocket: process.env['NOTIFY_SOCKET'] ?? null, proxy: toProxyOptions(process.env)});
 		const signal = await untilSignal();
 		log.info({signal}, 'berth ends; pods go on');
 		await serving.close();

@@ -1,6 +1,7 @@
 import {ContainerState, type Container, type ContainerStatus, type ImageSpec, type Mount} from '../../proto/cri.js';
 import type {ImageRecord} from '../../image/image.js';
 import type {ContainerRecord, MountFacts} from '../../runtime/container/record.js';
+import {toIdMappings} from './id-mappings.js';
 import {perRecord} from './per-record.js';
 import {toLinuxContainerResources} from './resources.js';
 import {toSignal} from './stop-signal.js';
@@ -77,6 +78,7 @@ function toImageName(record: ContainerRecord, image: ImageRecord | null): string
 }
 
 function toMount(mount: MountFacts): Mount {
+	const ids = mount.idMapping ? toIdMappings(mount.idMapping) : null;
 	return {
 		container_path: mount.containerPath,
 		host_path: mount.hostPath,
@@ -85,5 +87,6 @@ function toMount(mount: MountFacts): Mount {
 		propagation: mount.propagation,
 		recursive_read_only: mount.recursiveReadOnly,
 		mount_options: [...mount.mountOptions],
+		...(ids === null ? {} : {uidMappings: ids.uids, gidMappings: ids.gids}),
 	};
 }

@@ -32,6 +32,32 @@ test('toPodSandboxStatus has all addresses of a ready sandbox, none of a stopped
 	t.is(toPodSandboxStatus(ready).created_at, '1');
 });
 
+const userNamespace = {uids: {first: 100_000, count: 65_536}, gids: {first: 200_000, count: 1000}};
+const uids = [{host_id: 100_000, container_id: 0, length: 65_536}];
+const gids = [{host_id: 200_000, container_id: 0, length: 1000}];
+
+test('the user namespace of a pod sandbox and the mapping of a volume are shown as they were asked for', t => {
+	t.is(toPodSandboxStatus(sandbox).linux?.namespaces?.options?.userns_options, null);
+	t.deepEqual(toPodSandboxStatus({...sandbox, userNamespace}).linux?.namespaces?.options?.userns_options, {mode: NamespaceMode.POD, uids, gids});
+	const mount = {
+		containerPath: '/data',
+		hostPath: '/srv',
+		readonly: false,
+		selinuxRelabel: false,
+		propagation: 0,
+		recursiveReadOnly: false,
+		mountOptions: [],
+	} as const;
+	const status = toContainerStatus({...container, mounts: [{...mount, idMapping: userNamespace}, mount]}, null);
+	t.deepEqual(
+		status.mounts?.map(({uidMappings, gidMappings}) => [uidMappings, gidMappings]),
+		[
+			[uids, gids],
+			[undefined, undefined],
+		],
+	);
+});
+
 for (const [state, shown] of [
 	[{phase: 'created'}, {state: ContainerState.CONTAINER_CREATED, started_at: '0', finished_at: '0', exit_code: 0, reason: ''}],
 	[

@@ -1,5 +1,6 @@
 import {NamespaceMode, PodSandboxState, type PodSandbox, type PodSandboxStatus} from '../../proto/cri.js';
 import type {NamespaceMode as RecordedMode, SandboxRecord} from '../../runtime/sandbox/record.js';
+import {toIdMappings} from './id-mappings.js';
 import {perRecord} from './per-record.js';
 
 const MODES: Readonly<Record<RecordedMode, NamespaceMode>> = {
@@ -26,10 +27,12 @@ export const toPodSandbox = perRecord(
 export const toPodSandboxStatus = perRecord((record: SandboxRecord): PodSandboxStatus => {
 	const [ip = '', ...additional] = record.state.phase === 'ready' ? record.ips : [];
 	const {network, pid, ipc, targetId} = record.namespaces;
+	const {userNamespace} = record;
+	const userns_options = userNamespace === null ? null : {mode: NamespaceMode.POD, ...toIdMappings(userNamespace)};
 	return {
 		...toPodSandbox(record),
 		network: {ip, additional_ips: additional.map(address => ({ip: address}))},
-		linux: {namespaces: {options: {network: MODES[network], pid: MODES[pid], ipc: MODES[ipc], target_id: targetId}}},
+		linux: {namespaces: {options: {network: MODES[network], pid: MODES[pid], ipc: MODES[ipc], target_id: targetId, userns_options}}},
 	};
 });
 

@@ -7,6 +7,7 @@ import type {Call} from '../call.js';
  */
 export async function handleStatus(call: Call, request: StatusRequest__Output): Promise<StatusResponse> {
 	const network = call.runtime.cni.status();
+	const userNamespaces = call.runtime.userNamespaces.supported;
 	return {
 		status: {
 			conditions: [
@@ -14,8 +15,8 @@ export async function handleStatus(call: Call, request: StatusRequest__Output): 
 				{type: 'NetworkReady', status: network.ready, reason: network.reason, message: network.message},
 			],
 		},
-		runtime_handlers: [{name: '', features: {recursive_read_only_mounts: true, user_namespaces: false}}],
-		features: {supplemental_groups_policy: true, user_namespaces_host_network: false, mount_options: true},
+		runtime_handlers: [{name: '', features: {recursive_read_only_mounts: true, user_namespaces: userNamespaces}}],
+		features: {supplemental_groups_policy: true, user_namespaces_host_network: userNamespaces, mount_options: true},
 		...(request.verbose ? {info: toInfo(call)} : {}),
 	};
 }
@@ -23,6 +24,7 @@ export async function handleStatus(call: Call, request: StatusRequest__Output): 
 /** `config.stateDir` is read by critest, which probes the filesystem of its parent for idmapped mounts. */
 function toInfo({runtime, facts}: Call): {[key: string]: string} {
 	const {options} = runtime;
+	const {supported, reason} = runtime.userNamespaces;
 	return {
 		config: JSON.stringify({
 			stateDir: options.runDir,
@@ -31,7 +33,7 @@ function toInfo({runtime, facts}: Call): {[key: string]: string} {
 			cgroupRoot: options.cgroupRoot,
 			socket: facts.socketPath,
 		}),
-		snapshotter: JSON.stringify({name: 'overlay', features: runtime.images.snapshotFeatures()}),
+		snapshotter: JSON.stringify({name: 'overlay', features: [...runtime.images.snapshotFeatures(), {name: 'id-mapped layers', used: supported, reason}]}),
 		versions: JSON.stringify({berth: facts.version, node: facts.nodeVersion, kernel: facts.kernelRelease, launcherProtocol: runtime.launcher.protocolVersion}),
 	};
 }
