@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # Node 24 and the tools that package-lock.json pins, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench power-cut clean
+.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench bench-pull power-cut clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
@@ -49,6 +49,10 @@ critest: build ## the CRI conformance suite against a fresh daemon (ARGS: flags 
 
 bench: build ## pod and container operations: medians over 100 cycles, memory per pod
 	@node build/critest/bench/cycle.js $(ARGS)
+
+bench-pull: build ## pulls of a 300 MB image against containerd in the same run, which is built for it (ARGS: --rounds, --rows, --save)
+	@critest/bench/peers/build.sh
+	@node build/critest/bench/pull.js $(ARGS)
 
 power-cut: build ## power cuts under a daemon's feet, 200 of them, on a disk of the test's own (ARGS: --seed, --cuts, --cut, --keep, --from)
 	@critest/crash/power-cut/alone.sh node build/critest/crash/power-cut/run.js $(ARGS)

@@ -39,7 +39,7 @@ apt_update() {
 }
 
 install_packages() {
-	wanted='ca-certificates gcc g++ make libc6-dev linux-libc-dev musl-tools libseccomp-dev zlib1g-dev libzstd-dev bzip2 xz-utils binutils
+	wanted='ca-certificates openssl gcc g++ make libc6-dev linux-libc-dev musl-tools libseccomp-dev zlib1g-dev libzstd-dev bzip2 xz-utils binutils
 		iproute2 iptables containernetworking-plugins kmod procps python3 util-linux mount e2fsprogs'
 	command -v npm >/dev/null || wanted="$wanted nodejs npm"
 	GO_OPTIONAL=1 . "$root/critest/fixtures/go-env.sh"
@@ -109,5 +109,9 @@ install_modules
 if ! critest/fixtures/images/build-files.sh --check; then
 	apt_update
 	critest/fixtures/images/build-files.sh
+fi
+if ! critest/fixtures/unpack-registry-tools.sh --check; then
+	apt_update
+	critest/fixtures/unpack-registry-tools.sh
 fi
 critest/fixtures/build-tools.sh

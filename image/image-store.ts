@@ -43,7 +43,6 @@ import type {ImageSource} from './source.js';
 
 /** Reads records, layers and snapshots. What no record names goes; an image that lacks a layer is repaired in the background. */
 export const openImageStore: OpenImageStore = async (options, kernel, log) => {
-	// Layers are read by containers' users through their root: the way there must be open to them.
 	await mkdir(options.rootDir, {recursive: true, mode: 0o711});
 	for (const name of await readdir(options.rootDir)) if (name.startsWith('tmp-')) await kernel.removeTree(join(options.rootDir, name));
 	const layers = await LayerStore.open(options, kernel, log);

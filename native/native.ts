@@ -391,8 +391,8 @@ export interface UnpackResult {
 	/** The layer hides all lower ones (".wh..wh..opq" in its root). Overlay does not look at the mark there: layers below must not be stacked. */
 	readonly opaqueRoot: boolean;
 	/**
-	 * Directories that no entry names but that others lie in, each ended by a NUL byte, parents first: made as root's, 0755. Their looks are for the layers below to
-	 * say (inheritDirectories).
+	 * Directories that no entry names but that others lie in ("." among them), each ended by a NUL byte, parents first: made as root's, 0755. Their looks are for the
+	 * layers below to say (inheritDirectories).
 	 */
 	readonly unnamedDirectories: Uint8Array;
 	/** ABI of the Landlock rules that the writing thread was under; 0: the kernel has none (or it is not in its `lsm=`), and the other walls stood alone. */

@@ -23,10 +23,10 @@ test('the unpacker tells which directories no entry names, parents first', async
 		const {unnamedDirectories} = await unpack(`${await makeDir(t)}/fs`, toTar(entries));
 		return Buffer.from(unnamedDirectories).toString().split('\0').filter(Boolean);
 	};
-	t.deepEqual(await told([{path: 'a/b/c'}, {path: 'x/y/.wh.z'}]), ['a', 'a/b', 'x', 'x/y']);
-	t.deepEqual(await told([{path: 'a/b/c'}, {path: 'a/b', type: '5'}]), ['a'], 'named later');
-	t.deepEqual(await told([{path: 'a', type: '5'}, {path: 'a/f'}]), []);
-	t.deepEqual(await told([{path: '.wh.a'}, {path: 'a/f'}]), [], 'what stands where a whiteout stood has nothing below');
+	t.deepEqual(await told([{path: 'a/b/c'}, {path: 'x/y/.wh.z'}]), ['.', 'a', 'a/b', 'x', 'x/y']);
+	t.deepEqual(await told([{path: 'a/b/c'}, {path: 'a/b', type: '5'}]), ['.', 'a'], 'named later');
+	t.deepEqual(await told([{path: './', type: '5'}, {path: 'a', type: '5'}, {path: 'a/f'}]), []);
+	t.deepEqual(await told([{path: '.wh.a'}, {path: 'a/f'}]), ['.'], 'what stands where a whiteout stood has nothing below');
 });
 
 test('a directory that a layer does not name keeps owner, mode, xattrs and time of the layer below', async t => {
@@ -35,6 +35,12 @@ test('a directory that a layer does not name keeps owner, mode, xattrs and time 
 	t.is(await describe(`${upper}/tmp`), 'dir 1777 7:8 1000000000000000000');
 	t.deepEqual(await xattrs(`${upper}/tmp`), await xattrs(`${lower}/tmp`));
 	t.is(await look(`${upper}/tmp/sub`), DEFAULT, 'nothing below has it');
+});
+
+test('the root itself is taken over as well, unless the layer names it', async t => {
+	const lower = await layer(t, [{path: './', type: '5', mode: 0o711, uid: 3, gid: 4}]);
+	t.is(await look(await stacked(t, [lower], [{path: 'f'}])), 'dir 711 3:4');
+	t.is(await look(await stacked(t, [lower], [{path: './', type: '5', mode: 0o700}])), 'dir 700 0:0');
 });
 
 test('the topmost layer that has it says, through layers that do not', async t => {

@@ -1,4 +1,4 @@
-import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {status} from '@grpc/grpc-js';
 import test from 'ava';
@@ -196,6 +196,11 @@ test.serial('a saved image is removed and loaded again as the same, in each form
 	await remove(image);
 });
 
+test.serial('setuid programs of images cannot be run by users of the machine from where layers lie', async t => {
+	const {daemon} = running();
+	for (const name of ['layers', 'containers']) t.is((await stat(join(daemon.places.rootDir, name))).mode & 0o777, 0o700);
+});
+
 test.serial('tag, list, prune', async t => {
 	const {daemon, content} = running();
 	const image = publish('tagged', [content.base, file('tagged', 'tagged')]);
@@ -230,14 +235,20 @@ test.serial('a container sees lower directories as their own layer says, and not
 		],
 		'gzip',
 	);
-	const drop = toLayer([{type: 'directory', path: 'drop/', mode: 0o1777, uid: 12, gid: 34}], 'gzip');
+	const drop = toLayer(
+		[
+			{type: 'directory', path: './', mode: 0o711, uid: 0, gid: 5},
+			{type: 'directory', path: 'drop/', mode: 0o1777, uid: 12, gid: 34},
+		],
+		'gzip',
+	);
 	// No entry for drop/ itself, as build tools that list only files leave it.
 	const image = publish('parents', [hidden, opaque, content.base, drop, file('drop/file', 'file')]);
 	await pull(image);
 	const pod = await runPod(daemon, 'parents');
 	const id = await runContainer(daemon.cri, pod, toContainerConfig('c', ['sleep', '1000'], {image: {image}}));
-	const {stdout} = await daemon.cri.call('ExecSync', {container_id: id, cmd: ['sh', '-c', 'stat -c "%a %u:%g" /drop; ls /drop /seen /hidden 2>&1']});
-	t.is(Buffer.from(stdout).toString(), '1777 12:34\nls: /hidden: No such file or directory\n/seen\n\n/drop:\nfile\n');
+	const {stdout} = await daemon.cri.call('ExecSync', {container_id: id, cmd: ['sh', '-c', 'stat -c "%a %u:%g" / /drop; ls /drop /seen /hidden 2>&1']});
+	t.is(Buffer.from(stdout).toString(), '711 0:5\n1777 12:34\nls: /hidden: No such file or directory\n/seen\n\n/drop:\nfile\n');
 	await removePod(daemon.cri, pod);
 	await remove(image);
 });

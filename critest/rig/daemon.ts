@@ -48,7 +48,7 @@ export interface DaemonChoices {
 	readonly env?: Readonly<Record<string, string>>;
 }
 
-export async function startDaemon(registry: Registry, choices: DaemonChoices = {}): Promise<Daemon> {
+export async function startDaemon(registry: Pick<Registry, 'url'>, choices: DaemonChoices = {}): Promise<Daemon> {
 	const {network = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, rootDirMiB, env = {}} = choices;
 	const places = newPlaces(rootDir);
 	const image = typeof choices.image === 'function' ? choices.image(places) : (choices.image ?? '');

@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {mkdir, readdir, rename, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readdir, rename, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CorruptError, ResourceExhaustedError} from '../../base/errors.js';
 import {JoinedCalls} from '../../base/joined-calls.js';
@@ -9,7 +9,7 @@ import type {ImageOptions} from '../image.js';
 import {toCompression} from '../manifest.js';
 import type {FetchedLayer} from '../pull.js';
 import type {ImageSource} from '../source.js';
-import {type LayerRecord, readLayerRecord, toLayerJson} from './layer-record.js';
+import {type LayerRecord, readLayerRecord, type RootLook, toLayerJson} from './layer-record.js';
 
 /**
  * Unpacked layers by chain id: each is on disk once, however many images have it. Not by diffID, as what a layer's directories look like that its archive does not
@@ -41,6 +41,8 @@ export class LayerStore {
 	static async open(options: ImageOptions, kernel: Kernel, log: Logger): Promise<LayerStore> {
 		const store = new LayerStore(options, kernel);
 		await mkdir(join(store.#dir, 'empty', 'fs'), {recursive: true, mode: 0o755});
+		// Setuid programs of images lie below: nobody on the machine may run them from here. Containers see them by mounts, which need no way through.
+		await chmod(store.#dir, 0o700);
 		for (const name of await readdir(store.#dir)) {
 			if (name === 'empty') continue;
 			const record = await readLayerRecord(join(store.#dir, name), name);
@@ -84,6 +86,12 @@ export class LayerStore {
 			if (opaqueRoot) break;
 		}
 		return dirs.length === 0 ? [join(this.#dir, 'empty', 'fs')] : dirs;
+	}
+
+	/** What the root directory looks like with these layers, lowest first. */
+	rootLook(chainIds: readonly string[]): RootLook {
+		const top = chainIds.at(-1);
+		return top === undefined ? {mode: 0o755, uid: 0, gid: 0} : this.#get(top).root;
 	}
 
 	/** The layer stays until release() was called as often. */
@@ -140,7 +148,8 @@ export class LayerStore {
 		try {
 			const sums = await this.#unpack(source, layer, targetDir, signal);
 			await this.#finishDirectories(layer, targetDir, sums, signal);
-			return await this.#keep(temporary, layer, sums);
+			const {mode, uid, gid} = await stat(targetDir);
+			return await this.#keep(temporary, layer, {...sums, root: {mode: mode & 0o7777, uid, gid}});
 		} catch (error) {
 			await this.#kernel.removeTree(temporary);
 			throw error;
@@ -198,8 +207,12 @@ export class LayerStore {
 		});
 	}
 
-	async #keep(temporary: string, {chainId, diffId}: FetchedLayer, {diskBytes, inodes, opaqueRoot}: UnpackResult): Promise<LayerRecord> {
-		const record = {chainId, diffId, name: String(this.#nextName++), diskBytes, inodes, opaqueRoot};
+	async #keep(
+		temporary: string,
+		{chainId, diffId}: FetchedLayer,
+		{diskBytes, inodes, opaqueRoot, root}: UnpackResult & {readonly root: RootLook},
+	): Promise<LayerRecord> {
+		const record = {chainId, diffId, name: String(this.#nextName++), diskBytes, inodes, opaqueRoot, root};
 		await writeFile(join(temporary, 'layer.json'), toLayerJson(record), {mode: 0o600});
 		if (this.#claimed.has(chainId)) await this.#kernel.syncFilesystem(temporary);
 		await rename(temporary, join(this.#dir, record.name));

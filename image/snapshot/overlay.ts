@@ -1,10 +1,11 @@
 import {randomBytes} from 'node:crypto';
-import {chown, mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
+import {chmod, chown, mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Logger} from '../../base/log.js';
 import type {Kernel} from '../../native/native.js';
 import type {Clock} from '../../base/clock.js';
 import type {Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
+import type {RootLook} from '../layer/layer-record.js';
 import type {LayerStore} from '../layer/layer-store.js';
 import type {Snapshotter} from './snapshotter.js';
 
@@ -49,7 +50,9 @@ export class OverlaySnapshots implements Snapshotter {
 	static async open(parts: OverlayParts): Promise<OverlaySnapshots> {
 		const {kernel, layers, log} = parts;
 		const snapshots = new OverlaySnapshots(parts);
-		await mkdir(snapshots.#dir, {recursive: true, mode: 0o711});
+		await mkdir(snapshots.#dir, {recursive: true});
+		// As with layers: what a container's root made setuid is not for the machine's users.
+		await chmod(snapshots.#dir, 0o700);
 		for (const key of await readdir(snapshots.#dir)) {
 			const chainIds = await readChainIds(join(snapshots.#dir, key));
 			if (chainIds === null) {
@@ -77,8 +80,7 @@ export class OverlaySnapshots implements Snapshotter {
 				mkdir(snapshot.workDir, {mode: 0o700}),
 				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, chainIds}), {mode: 0o600}),
 			]);
-			// The container's root directory is this one. The layers below are id-mapped when they are mounted: nothing in them is chowned.
-			if (owner !== null) await chown(snapshot.upperDir, owner.uid, owner.gid);
+			await dressRoot(snapshot.upperDir, this.#layers.rootLook(chainIds), owner);
 			this.#count(key, EMPTY);
 			return snapshot;
 		} catch (error) {
@@ -166,6 +168,13 @@ export class OverlaySnapshots implements Snapshotter {
 		this.#total.inodes -= usage.inodes;
 		this.#usage.delete(key);
 	}
+}
+
+/** The container's root directory is the upper one, and is to look like the image's. The layers below are id-mapped when they are mounted: nothing in them is chowned. */
+async function dressRoot(upperDir: string, {mode, uid, gid}: RootLook, owner: Owner | null): Promise<void> {
+	if (owner !== null) await chown(upperDir, owner.uid, owner.gid);
+	else if (uid !== 0 || gid !== 0) await chown(upperDir, uid, gid);
+	if (mode !== 0o755) await chmod(upperDir, mode);
 }
 
 async function readChainIds(dir: string): Promise<readonly string[] | null> {

@@ -101,6 +101,7 @@ void LayerUnpacker::WriteFiles(std::promise<void>& opened) {
 		sums_.diskBytes = tree->diskBytes();
 		sums_.inodes = tree->inodes();
 		sums_.opaqueRoot = tree->opaqueRoot();
+		if (!tree->rootNamed()) sums_.unnamedDirectories.append(".").push_back('\0');
 		for (const std::string& path : tree->unnamedDirectories()) sums_.unnamedDirectories.append(path).push_back('\0');
 	} catch (...) {
 		failure_ = std::current_exception();

@@ -111,6 +111,7 @@ void TreeWriter::Replacing(const OpenDirectory& parent, const TarEntry& entry, c
 }
 
 void TreeWriter::WriteRoot(const TarEntry& entry) {
+	rootNamed_ = true;
 	const Fd directory = root_.OpenRoot();
 	SetOwnerAndMode(directory.get(), entry, false);
 	SetXattrs(directory.get(), entry);

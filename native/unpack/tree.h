@@ -29,6 +29,7 @@ public:
 	// The layer hides all of the lower ones. Overlay does not look at the mark on a layer's root: whoever stacks layers must.
 	bool opaqueRoot() const { return opaqueRoot_; }
 	const std::set<std::string>& unnamedDirectories() const { return root_.unnamed(); }
+	bool rootNamed() const { return rootNamed_; }
 
 private:
 	bool HandleWhiteout(const TarEntry& entry);
@@ -53,6 +54,7 @@ private:
 	// A directory of the layer hands access rules down to what is made in it, which the archive does not say of its entries.
 	bool inheritsAcl_ = false;
 	bool opaqueRoot_ = false;
+	bool rootNamed_ = false;
 };
 
 }  // namespace berth::unpack
