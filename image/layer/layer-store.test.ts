@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto';
-import {mkdtemp, readdir, readFile, rm} from 'node:fs/promises';
+import {mkdtemp, readdir, readFile, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
@@ -7,6 +7,7 @@ import {silentLog} from '../../base/log.js';
 import type {Kernel, UnpackResult} from '../../native/native.js';
 import type {ImageOptions} from '../image.js';
 import type {Descriptor} from '../manifest.js';
+import type {FetchedLayer} from '../pull.js';
 import type {ImageSource} from '../source.js';
 import {LayerStore} from './layer-store.js';
 
@@ -32,14 +33,18 @@ const SUMS: UnpackResult = {
 };
 
 /** Says at each sync what lies in layers/, and whether the new layer's record is there to be synced. */
-function fakeKernel(layersDir: string, syncs: (readonly string[])[]): Kernel {
+function fakeKernel(layersDir: string, syncs: (readonly string[])[], inherited: (readonly string[])[] = []): Kernel {
 	return {
 		openUnpacker: async () => ({
 			write: async () => {},
-			finish: async () => SUMS,
+			finish: async () => ({...SUMS, unnamedDirectories: Buffer.from('tmp\0')}),
 			abort: async () => {},
 		}),
 		removeTree: async (path: string) => await rm(path, {recursive: true, force: true}),
+		inheritDirectories: async (_dir: string, lowerDirs: readonly string[]) => {
+			for (const dir of lowerDirs) await stat(dir);
+			inherited.push(lowerDirs.map(dir => dir.slice(layersDir.length + 1)));
+		},
 		syncFilesystem: async (path: string) => {
 			await readFile(join(path, 'layer.json'));
 			syncs.push(await readdir(layersDir));
@@ -73,4 +78,44 @@ test('a layer that no record names yet waits for no sync of its own', async t =>
 	const {syncs, after} = await fetchOne([]);
 	t.deepEqual(syncs, []);
 	t.true(after.includes('1'));
+});
+
+test('a layer takes over directories only once all layers below are there, also one that is fetched again below another', async t => {
+	const rootDir = await mkdtemp(join(tmpdir(), 'berth-layers-'));
+	t.teardown(async () => await rm(rootDir, {recursive: true, force: true}));
+	const inherited: (readonly string[])[] = [];
+	const options = {rootDir, maxLayerBytes: 1e6, maxLayerInodes: 100} as ImageOptions;
+	const layers = await LayerStore.open(options, fakeKernel(join(rootDir, 'layers'), [], inherited), silentLog);
+	const {signal} = new AbortController();
+	const layer = (chainId: string, below: readonly string[]): FetchedLayer => ({descriptor: DESCRIPTOR, diffId: DIGEST, chainId, below});
+	const bottom = layer('bottom', []);
+	const middle = layer('middle', ['bottom']);
+	const top = layer('top', ['bottom', 'middle']);
+	await Promise.all([bottom, middle].map(async one => await layers.ensure(SOURCE, one, signal)));
+	await layers.collect(['bottom']);
+	t.false(layers.has('bottom'));
+	const fetchedTop = layers.ensure(SOURCE, top, signal);
+	// Time enough to go wrong: the top one's files are all there.
+	for (let turns = 0; turns < 50; turns++) await new Promise(resolve => setImmediate(resolve));
+	t.false(layers.has('top'));
+	await layers.ensure(SOURCE, bottom, signal);
+	await fetchedTop;
+	t.is(inherited.length, 2);
+	t.deepEqual(inherited[1], ['2/fs', '3/fs']);
+});
+
+test('a layer whose pull is given up while it waits for one below leaves nothing', async t => {
+	const rootDir = await mkdtemp(join(tmpdir(), 'berth-layers-'));
+	t.teardown(async () => await rm(rootDir, {recursive: true, force: true}));
+	const layers = await LayerStore.open({rootDir, maxLayerBytes: 1e6, maxLayerInodes: 100} as ImageOptions, fakeKernel(join(rootDir, 'layers'), []), silentLog);
+	const given = new AbortController();
+	const waiting = layers.ensure(SOURCE, {descriptor: DESCRIPTOR, diffId: DIGEST, chainId: 'top', below: ['bottom']}, given.signal);
+	const refused = t.throwsAsync(waiting, {message: 'given up'});
+	const countDirs = async (): Promise<number> => (await readdir(join(rootDir, 'layers'))).length;
+	while ((await countDirs()) === 1) await new Promise(resolve => setImmediate(resolve));
+	given.abort(new Error('given up'));
+	await refused;
+	// Only "empty" is left; the test times out else.
+	while ((await countDirs()) > 1) await new Promise(resolve => setImmediate(resolve));
+	t.pass();
 });

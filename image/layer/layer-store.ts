@@ -179,10 +179,10 @@ export class LayerStore {
 
 	/** Once the layers below are there: directories that the archive does not name take over what those say of them. */
 	async #finishDirectories({below}: FetchedLayer, targetDir: string, {opaqueRoot, unnamedDirectories}: UnpackResult, signal: AbortSignal): Promise<void> {
-		const parent = below.at(-1);
-		if (parent === undefined) return;
-		await this.#arrival(parent, signal);
-		if (unnamedDirectories.length > 0 && !opaqueRoot) await this.#kernel.inheritDirectories(targetDir, this.lowerDirs(below), unnamedDirectories);
+		if (below.length === 0 || unnamedDirectories.length === 0 || opaqueRoot) return;
+		// All of them: one may be fetched again below another that was there all the time.
+		for (const chainId of below) await this.#arrival(chainId, signal);
+		await this.#kernel.inheritDirectories(targetDir, this.lowerDirs(below), unnamedDirectories);
 	}
 
 	/** @throws what `signal` says: the layer's own fetch failed, and with it the pulls that wait here. */
