@@ -3,7 +3,7 @@ import {CorruptError} from '../../base/errors.js';
 import type {BlobFetch, OpenedBlob, Range} from './blob.js';
 import type {Slots} from './slots.js';
 
-export const CHUNK_BYTES = 4 << 20;
+export const CHUNK_BYTES = 2 << 20;
 /** Besides the chunk that is being consumed. */
 const MAX_AHEAD = 2;
 /** Three connections that each wait this much longer for an answer than for the chunk are no faster than one that streams. */
@@ -23,7 +23,7 @@ export interface BlobShape {
 }
 
 /**
- * A blob's bytes in order. A large one comes in chunks of 4 MiB by Range, up to three at once: the first straight through, the others
+ * A blob's bytes in order. A large one comes in chunks of 2 MiB by Range, up to three at once: the first straight through, the others
  * into memory, as far as `readAhead` has places. A server that does not do ranges, or takes long for each request (a registry that hashes
  * a password each time), is read as one stream.
  *

@@ -9,7 +9,7 @@ import {proxyFor} from './proxy.js';
 import {Slots} from './slots.js';
 import {type Pace, watch} from './watch.js';
 
-/** Chunks of blobs that are read ahead, over all pulls: 6 × 4 MiB bound the memory. */
+/** Chunks of blobs that are read ahead, over all pulls: 6 × 2 MiB bound the memory. */
 const READ_AHEAD_CHUNKS = 6;
 const KEEP_ALIVE_MS = 20_000;
 /** An agent that nobody used for so long is closed when the next one is asked for. */
