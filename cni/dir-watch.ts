@@ -29,26 +29,38 @@ export class DirWatch {
 
 	close(): void {
 		this.#closed.abort();
-		this.#watcher?.close();
-		this.#watcher = null;
+		this.#closeWatcher();
 	}
 
 	/** Anew after every event: the directory may have been replaced, and a watch follows the inode. */
 	#arm(): void {
 		const before = this.#watcher;
 		this.#watcher = null;
-		// `awaited` is the entry of `path` that leads to the directory; '' when it is the directory itself.
-		for (let path = this.#dir, awaited = ''; this.#watcher === null && !this.#polling; awaited = basename(path), path = dirname(path)) {
+		// What appeared between the look at it and the watch on its parent told nobody: then the watch belongs further down.
+		for (let awaited = this.#watchNearest(); awaited !== null && isWatchable(awaited); awaited = this.#watchNearest()) this.#closeWatcher();
+		before?.close();
+	}
+
+	/** @returns the missing path that leads to the directory and is awaited; null when it is the directory itself that is watched, or polled. */
+	#watchNearest(): string | null {
+		for (let path = this.#dir, awaited: string | null = null; !this.#polling; awaited = path, path = dirname(path)) {
 			try {
-				this.#watcher = watch(path, {persistent: false}, (_event, fileName) => this.#changed(awaited, fileName));
+				const name = awaited === null ? '' : basename(awaited);
+				this.#watcher = watch(path, {persistent: false}, (_event, fileName) => this.#changed(name, fileName));
 				this.#watcher.on('error', () => this.#changed('', null));
+				return awaited;
 			} catch (err) {
 				if ((err as NodeJS.ErrnoException).code === 'ENOENT' && path !== dirname(path)) continue;
 				this.#log.warn({err, path}, `cannot watch the directory; it is read every ${POLL_INTERVAL_MS} ms`);
 				void this.#poll();
 			}
 		}
-		before?.close();
+		return null;
+	}
+
+	#closeWatcher(): void {
+		this.#watcher?.close();
+		this.#watcher = null;
 	}
 
 	#changed(awaited: string, fileName: string | null): void {
@@ -64,5 +76,14 @@ export class DirWatch {
 			await this.#clock.sleep(POLL_INTERVAL_MS, this.#closed.signal);
 			if (!this.#closed.signal.aborted) this.#onChange();
 		}
+	}
+}
+
+function isWatchable(path: string): boolean {
+	try {
+		watch(path, {persistent: false}).close();
+		return true;
+	} catch {
+		return false;
 	}
 }

@@ -187,9 +187,10 @@ test('a chunk that breaks off is resumed, the others go on', async t => {
 	const cut = new Set<string>();
 	const own = await openServer(t, (request, response) => {
 		const range = request.headers.range ?? '';
-		if (cut.has(range) || !/^bytes=(?:4194304|8388608)-/.test(range)) return sendRange(request, response, LARGE);
-		cut.add(range);
 		const start = Number(/\d+/.exec(range)?.[0]);
+		// The two that are always read ahead.
+		if (cut.has(range) || (start !== CHUNK_BYTES && start !== 2 * CHUNK_BYTES)) return sendRange(request, response, LARGE);
+		cut.add(range);
 		response.writeHead(206, {'content-length': CHUNK_BYTES, 'content-range': `bytes ${start}-${start + CHUNK_BYTES - 1}/${LARGE.length}`});
 		response.write(LARGE.subarray(start, start + 1_000_000), () => response.destroy());
 	});
