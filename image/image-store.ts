@@ -79,7 +79,8 @@ interface Addition {
 	/** What the signature policy goes by. */
 	readonly origin: ImageOrigin;
 	readonly tagOrDigest: string;
-	readonly references: readonly Reference[];
+	/** null: of an image that is repaired. */
+	readonly references: readonly Reference[] | null;
 	readonly keepBlobs: boolean;
 }
 
@@ -148,7 +149,7 @@ class Store implements ImageStore {
 				const source = await RegistrySource.open(reference, null, this.#parts);
 				try {
 					const origin = {transport: 'docker', reference} as const;
-					await this.#add({source, origin, tagOrDigest: reference.digest ?? '', references: [], keepBlobs: this.#parts.options.keepBlobs}, name, signal);
+					await this.#add({source, origin, tagOrDigest: reference.digest ?? '', references: null, keepBlobs: this.#parts.options.keepBlobs}, name, signal);
 				} finally {
 					await source.close();
 				}

@@ -1,5 +1,5 @@
 import {matchesGlob} from 'node:path';
-import {InvalidArgumentError} from '../base/errors.js';
+import {InvalidArgumentError, NotFoundError} from '../base/errors.js';
 import {KeyedLock} from '../base/keyed-lock.js';
 import type {ContentStore} from './content/content-store.js';
 import type {ImageLayer, ImageOptions, ImageRecord} from './image.js';
@@ -26,35 +26,45 @@ export class Registration {
 		for (const record of [...parts.records.list(), ...parts.records.listIncomplete()]) this.#retain(record);
 	}
 
-	/** Records an image whose layers are on disk and synced. Its names move to it. */
-	async add(fetched: FetchedImage, references: readonly Reference[]): Promise<ImageRecord> {
+	/**
+	 * Records an image whose layers are on disk and synced. Its names move to it.
+	 *
+	 * @param references null: it was repaired, and keeps the names it has.
+	 * @throws {NotFoundError} a repaired one was removed meanwhile: nobody wants it back.
+	 */
+	async add(fetched: FetchedImage, references: readonly Reference[] | null): Promise<ImageRecord> {
 		return await this.#alone(async () => {
-			const {records} = this.#parts;
-			const before = records.get(fetched.id) ?? records.getIncomplete(fetched.id);
-			const tags = references.flatMap(reference => (reference.tag === null ? [] : [`${toName(reference)}:${reference.tag}`]));
-			const digests = references.map(reference => `${toName(reference)}@${fetched.digest}`);
-			await this.#takeTags(tags, fetched.id);
-			const repoTags = sorted([...(before?.repoTags ?? []), ...tags]);
-			const record: ImageRecord = {
-				id: fetched.id,
-				repoTags,
-				repoDigests: sorted([...(before?.repoDigests ?? []), ...digests]),
-				sizeBytes: fetched.sizeBytes,
-				config: fetched.config,
-				layers: fetched.layers.map(toImageLayer),
-				pinned: this.#isPinned(repoTags),
-				configJson: fetched.configJson,
-				manifest: fetched.manifest,
-			};
-			await records.put(record);
-			// The same layers by the same config; the blobs may be others (compressed anew).
-			this.#retain(record);
-			if (before !== null) {
-				this.#release(before);
-				await this.#parts.content.collect(before.layers.map(({digest}) => digest));
-			}
-			return record;
+			const before = this.#parts.records.get(fetched.id) ?? this.#parts.records.getIncomplete(fetched.id);
+			if (before === null && references === null) throw new NotFoundError('image', fetched.id);
+			return await this.#put(fetched, references ?? [], before);
 		});
+	}
+
+	async #put(fetched: FetchedImage, references: readonly Reference[], before: ImageRecord | null): Promise<ImageRecord> {
+		const {records} = this.#parts;
+		const tags = references.flatMap(reference => (reference.tag === null ? [] : [`${toName(reference)}:${reference.tag}`]));
+		const digests = references.map(reference => `${toName(reference)}@${fetched.digest}`);
+		await this.#takeTags(tags, fetched.id);
+		const repoTags = sorted([...(before?.repoTags ?? []), ...tags]);
+		const record: ImageRecord = {
+			id: fetched.id,
+			repoTags,
+			repoDigests: sorted([...(before?.repoDigests ?? []), ...digests]),
+			sizeBytes: fetched.sizeBytes,
+			config: fetched.config,
+			layers: fetched.layers.map(toImageLayer),
+			pinned: this.#isPinned(repoTags),
+			configJson: fetched.configJson,
+			manifest: fetched.manifest,
+		};
+		await records.put(record);
+		// The same layers by the same config; the blobs may be others (compressed anew).
+		this.#retain(record);
+		if (before !== null) {
+			this.#release(before);
+			await this.#parts.content.collect(before.layers.map(({digest}) => digest));
+		}
+		return record;
 	}
 
 	/** @throws {InvalidArgumentError} `target` is not a name with a tag. What `find` throws. */

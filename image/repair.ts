@@ -52,13 +52,15 @@ export class Repairs {
 	}
 
 	async #tryRepair(record: ImageRecord, attempt: number): Promise<boolean> {
-		const {repair, log} = this.#parts;
+		const {repair, isNeeded, log} = this.#parts;
 		const image = {image: record.id, names: [...record.repoTags, ...record.repoDigests]};
 		try {
 			await repair(record, this.#closing.signal);
 			log.info(image, 'incomplete image repaired');
 			return true;
 		} catch (error) {
+			// Removed, or completed by a pull, while it was under way.
+			if (!isNeeded(record)) return true;
 			if (!this.#closing.signal.aborted) log.warn({...image, attempt, err: error}, 'incomplete image not repaired yet');
 			return false;
 		}
