@@ -3,7 +3,7 @@ import {mkdir, readdir} from 'node:fs/promises';
 import {release} from 'node:os';
 import {join} from 'node:path';
 import {systemClock} from '../base/clock.js';
-import {CancelledError, NotFoundError} from '../base/errors.js';
+import {CancelledError, InvalidArgumentError, NotFoundError} from '../base/errors.js';
 import {JoinedCalls} from '../base/joined-calls.js';
 import type {Logger} from '../base/log.js';
 import type {Kernel} from '../native/native.js';
@@ -156,6 +156,8 @@ class Store implements ImageStore {
 				this.#repaired++;
 				return;
 			} catch (error) {
+				// Closing, or removed meanwhile: another repository would be asked for nothing.
+				if (signal.aborted || this.#parts.records.getIncomplete(record.id) === null) throw error;
 				failure = error;
 			}
 		}
@@ -248,6 +250,12 @@ class Store implements ImageStore {
 		return record;
 	}
 
+	/** null: the image was named by its id, whole or in short. */
+	#nameOf(text: string): Reference | null {
+		const key = toKey(text);
+		return key === null || this.#parts.records.findByName(key) === null ? null : parseReference(text);
+	}
+
 	list(): readonly ImageRecord[] {
 		return this.#parts.records.list();
 	}
@@ -257,11 +265,14 @@ class Store implements ImageStore {
 	}
 
 	async push(text: string, target: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<PushedImage> {
-		return await pushImage(this.#parts, {record: this.#get(text), target: parseReference(target), auth}, signal ?? new AbortController().signal);
+		const record = this.#get(text);
+		const to = target === '' ? this.#nameOf(text) : parseReference(target);
+		if (to === null) throw new InvalidArgumentError('target is empty, and the image is named by its id', {field: 'target'});
+		return await pushImage(this.#parts, {record, target: to, auth}, signal ?? new AbortController().signal);
 	}
 
 	async save(references: readonly string[], path: string, format: ArchiveFormat, signal: AbortSignal | null): Promise<readonly ImageRecord[]> {
-		const images = references.map(reference => ({record: this.#get(reference), name: isImageId(reference) ? null : parseReference(reference)}));
+		const images = references.map(reference => ({record: this.#get(reference), name: this.#nameOf(reference)}));
 		return await this.#withTemporaryDir(async dir => {
 			await saveImages(this.#parts, {images, path, format, temporaryDir: dir}, signal ?? new AbortController().signal);
 			return images.map(({record}) => record);

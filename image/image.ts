@@ -168,7 +168,7 @@ export interface ImageStore {
 	pullProgress(reference: string): PullProgress | null;
 	/** Gives the image a further tag, taking it from the image that had it. @throws {NotFoundError} {InvalidArgumentError} the target has no tag. */
 	tag(reference: string, target: string): Promise<ImageRecord>;
-	/** Sends the image's manifest for this machine and its blobs to a registry. Layers that are not kept come from where the image was pulled. */
+	/** Sends the image's manifest for this machine and its blobs to a registry; target '': where its name says. Layers that are not kept come from where the image was pulled. */
 	push(reference: string, target: string, auth: RegistryAuth | null, signal: AbortSignal | null): Promise<PushedImage>;
 	/** Writes images to `path`: a new directory, or a tar that appears whole. */
 	save(references: readonly string[], path: string, format: ArchiveFormat, signal: AbortSignal | null): Promise<readonly ImageRecord[]>;

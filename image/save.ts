@@ -1,4 +1,4 @@
-import {createHash} from 'node:crypto';
+import {createHash, randomBytes} from 'node:crypto';
 import {createReadStream, createWriteStream} from 'node:fs';
 import {mkdir, open, readdir, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
@@ -102,9 +102,10 @@ function decompressed(stream: AsyncIterable<Uint8Array>, {mediaType}: Pick<Descr
 	const compression = toCompression(mediaType);
 	if (compression === 'none') return stream;
 	const decompressor: Transform = compression === 'gzip' ? createGunzip() : createZstdDecompress();
-	return Readable.from(stream)
-		.on('error', error => decompressor.destroy(error))
-		.pipe(decompressor);
+	const source = Readable.from(stream).on('error', error => decompressor.destroy(error));
+	// pipe() alone would leave a blob open of which no more is wanted.
+	decompressor.once('close', () => source.destroy());
+	return source.pipe(decompressor);
 }
 
 async function writeVerified(stream: AsyncIterable<Uint8Array>, path: string, digest: string): Promise<void> {
@@ -122,10 +123,11 @@ async function writeVerified(stream: AsyncIterable<Uint8Array>, path: string, di
 
 /** Beside `path` first, then renamed: a reader sees a whole archive or none. */
 async function writeTar(dir: string, path: string, signal: AbortSignal): Promise<void> {
-	const temporary = join(dirname(path), `.${basename(path)}.new`);
+	// A name that nobody can have prepared a link under, and no second save has.
+	const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
 	const archive = pack();
 	try {
-		await Promise.all([pipeline(archive, createWriteStream(temporary, {mode: 0o600}), {signal}), addTree(archive, dir)]);
+		await Promise.all([pipeline(archive, createWriteStream(temporary, {mode: 0o600, flags: 'wx'}), {signal}), addTree(archive, dir)]);
 		await using file = await open(temporary, 'r');
 		await file.datasync();
 		await rename(temporary, path);

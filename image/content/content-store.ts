@@ -85,6 +85,8 @@ export class ContentStore {
 				await writeAll(file, chunk);
 				yield chunk;
 			}
+			// Whoever gave up has collected before this blob was there.
+			if (signal.aborted) return;
 			if (length !== descriptor.size || `sha256:${hash.digest('hex')}` !== descriptor.digest) return;
 			await rename(temporary, this.#path(descriptor.digest));
 			this.#add(descriptor.digest, length);

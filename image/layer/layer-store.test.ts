@@ -119,3 +119,61 @@ test('a layer whose pull is given up while it waits for one below leaves nothing
 	while ((await countDirs()) > 1) await new Promise(resolve => setImmediate(resolve));
 	t.pass();
 });
+
+test('a pull that joined the fetch of another goes on with its own source when that one gives up', async t => {
+	const rootDir = await mkdtemp(join(tmpdir(), 'berth-layers-'));
+	t.teardown(async () => await rm(rootDir, {recursive: true, force: true}));
+	const layers = await LayerStore.open({rootDir, maxLayerBytes: 1e6, maxLayerInodes: 100} as ImageOptions, fakeKernel(join(rootDir, 'layers'), []), silentLog);
+	const {promise: closed, reject: close} = Promise.withResolvers<never>();
+	closed.catch(() => {});
+	const {promise: asked, resolve: ask} = Promise.withResolvers<void>();
+	const first = {
+		async *blob() {
+			ask();
+			await closed;
+			yield BLOB;
+		},
+	} as unknown as ImageSource;
+	const layer: FetchedLayer = {descriptor: DESCRIPTOR, diffId: DIGEST, chainId: 'one', below: []};
+	const given = new AbortController();
+	const refused = t.throwsAsync(layers.ensure(first, layer, given.signal), {message: 'given up'});
+	await asked;
+	const joined = layers.ensure(SOURCE, layer, new AbortController().signal);
+	given.abort(new Error('given up'));
+	await refused;
+	// As the first pull does when it ends: its requests end with it.
+	close(new Error('source closed'));
+	t.is((await joined).chainId, 'one');
+});
+
+test('a layer that arrives when nobody waits for it any more is not kept', async t => {
+	const rootDir = await mkdtemp(join(tmpdir(), 'berth-layers-'));
+	t.teardown(async () => await rm(rootDir, {recursive: true, force: true}));
+	const {promise: finishing, resolve: finish} = Promise.withResolvers<void>();
+	const {promise: asked, resolve: ask} = Promise.withResolvers<void>();
+	const kernel = fakeKernel(join(rootDir, 'layers'), []);
+	const slow: Kernel = {
+		...kernel,
+		openUnpacker: async request => ({
+			...(await kernel.openUnpacker(request)),
+			finish: async () => {
+				ask();
+				await finishing;
+				return SUMS;
+			},
+		}),
+	};
+	const layers = await LayerStore.open({rootDir, maxLayerBytes: 1e6, maxLayerInodes: 100} as ImageOptions, slow, silentLog);
+	const given = new AbortController();
+	const refused = t.throwsAsync(layers.ensure(SOURCE, {descriptor: DESCRIPTOR, diffId: DIGEST, chainId: 'one', below: []}, given.signal), {
+		message: 'given up',
+	});
+	await asked;
+	given.abort(new Error('given up'));
+	await refused;
+	finish();
+	// Times out when something stays.
+	while ((await readdir(join(rootDir, 'layers'))).length > 1) await new Promise(resolve => setImmediate(resolve));
+	t.false(layers.has('one'));
+	t.deepEqual(layers.usage, {bytes: 0, inodes: 0});
+});

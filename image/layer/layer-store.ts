@@ -1,7 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {chmod, mkdir, readdir, rename, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {CorruptError, ResourceExhaustedError} from '../../base/errors.js';
+import {CorruptError, ResourceExhaustedError, throwIfCancelled} from '../../base/errors.js';
 import {JoinedCalls} from '../../base/joined-calls.js';
 import type {Logger} from '../../base/log.js';
 import type {Kernel, Unpacker, UnpackResult} from '../../native/native.js';
@@ -135,10 +135,27 @@ export class LayerStore {
 	 */
 	async ensure(source: ImageSource, layer: FetchedLayer, signal: AbortSignal): Promise<LayerRecord> {
 		const {chainId} = layer;
-		return (
-			this.#layers.get(chainId) ??
-			(await this.#fetches.run(chainId, signal, async joined => this.#layers.get(chainId) ?? (await this.#fetch(source, layer, joined))))
-		);
+		for (;;) {
+			const there = this.#layers.get(chainId);
+			if (there !== undefined) return there;
+			let isOwn = false;
+			try {
+				return await this.#fetches.run(chainId, signal, async joined => {
+					isOwn = true;
+					return await this.#fetchUnlessLeft(source, layer, joined);
+				});
+			} catch (error) {
+				// What another pull's source could not give, or gave up with that pull, ours may: then this one fetches itself.
+				if (isOwn || signal.aborted) throw error;
+			}
+		}
+	}
+
+	async #fetchUnlessLeft(source: ImageSource, layer: FetchedLayer, signal: AbortSignal): Promise<LayerRecord> {
+		const record = this.#layers.get(layer.chainId) ?? (await this.#fetch(source, layer, signal));
+		// Nobody waits any more: those who did have collected before it was there.
+		if (signal.aborted) await this.collect([layer.chainId]);
+		return record;
 	}
 
 	async #fetch(source: ImageSource, layer: FetchedLayer, signal: AbortSignal): Promise<LayerRecord> {
@@ -164,6 +181,8 @@ export class LayerStore {
 		const unpacker = await this.#kernel.openUnpacker({targetDir, compression, maxBytes: maxLayerBytes, maxInodes: maxLayerInodes});
 		try {
 			const sums = await feed(unpacker, source.blob(descriptor, signal), receivedBytes => {
+				// A source on disk does not look at the signal.
+				throwIfCancelled(signal, 'pull');
 				this.#pulledBytes += receivedBytes - this.receivedBytes(chainId);
 				this.#received.set(chainId, receivedBytes);
 			});

@@ -6,8 +6,7 @@ import {requireText} from '../request.js';
 /** PushImage of admin.proto. NOT_FOUND: the image. PERMISSION_DENIED, UNAVAILABLE: the registry. */
 export async function handlePushImage({runtime, signal}: Call, request: PushImageRequest__Output): Promise<PushImageResponse> {
 	const image = requireText('image', request.image);
-	const target = request.target === '' ? image : request.target;
-	const {reference, digest, sentBytes} = await runtime.images.push(image, target, toAuth(request.credentials), signal);
+	const {reference, digest, sentBytes} = await runtime.images.push(image, request.target, toAuth(request.credentials), signal);
 	return {reference, digest, sent_bytes: String(sentBytes)};
 }
 
