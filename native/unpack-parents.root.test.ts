@@ -1,4 +1,5 @@
 import test, {type ExecutionContext} from 'ava';
+import {ResourceExhaustedError} from '../base/errors.js';
 import {type FakeEntry, toTar} from './fake-tar.js';
 import {describe, kernel, list, makeDir, unpack, xattrs} from './unpack-rig.js';
 
@@ -86,4 +87,12 @@ test('links of the layer itself are not followed, in either layer', async t => {
 	t.is(await look(`${upper}/real`), DEFAULT);
 	t.true((await list(upper)).includes('real/sub/f'));
 	t.is((await look(outside)).split(' ')[1], '700', 'mkdtemp');
+});
+
+test('directories that are not named are bounded by the length of their paths', async t => {
+	const deep = Array.from({length: 15}, () => 'd'.repeat(250)).join('/');
+	const many = Array.from({length: 2500}, (_, index) => ({path: `${deep}/${index}/f`}));
+	await t.throwsAsync(unpack(`${await makeDir(t)}/fs`, toTar(many)), {instanceOf: ResourceExhaustedError, message: /not named by the layer/});
+	const {unnamedDirectories} = await unpack(`${await makeDir(t)}/fs`, toTar(many.slice(0, 1000)));
+	t.true(unnamedDirectories.length > 3_000_000);
 });

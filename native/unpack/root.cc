@@ -20,8 +20,8 @@ namespace {
 constexpr uint64_t kDirectory = O_PATH | O_DIRECTORY | O_CLOEXEC;
 // Symbolic links may nest directories deeper than any single path; the walk that removes them stays within the stack and the fd limit.
 constexpr int kMaxRemoveDepth = 512;
-// Each is kept by its whole path.
-constexpr size_t kMaxUnnamed = 65536;
+// Each is kept by its whole path: some 100,000 of usual length.
+constexpr size_t kMaxUnnamedBytes = 8 << 20;
 
 int OpenInRoot(int root, const char* path, uint64_t flags) {
 	struct open_how how {};
@@ -150,8 +150,8 @@ void Root::MakeParent(int above, const std::string& prefix, const std::string& e
 	const char* base = BaseOf(prefix);
 	const Made made = MakeDirectory(above, base, 0755, entry, false);
 	// Where a whiteout stood nothing is to be taken from below.
-	if (made == Made::kNew) unnamed_.insert(prefix);
-	if (unnamed_.size() > kMaxUnnamed) throw Failure(FailureKind::kLimit, "entry " + Quote(entry) + ": more than 65536 directories are not named by the layer");
+	if (made == Made::kNew && unnamed_.insert(prefix).second) unnamedBytes_ += prefix.size() + 1;
+	if (unnamedBytes_ > kMaxUnnamedBytes) throw Failure(FailureKind::kLimit, "entry " + Quote(entry) + ": too many directories are not named by the layer");
 	const Fd directory(openat(above, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 	if (!directory.valid()) throw Failure("make directory", errno, entry);
 	// Without the group and setgid bit that it inherited.

@@ -51,7 +51,7 @@ public:
 	// Directories that were made for what lies in them and that no entry named: what they look like is for the layers below to say. Sorted: parents first.
 	const std::set<std::string>& unnamed() const { return unnamed_; }
 	// An entry names it after all.
-	void Named(const std::string& path) { unnamed_.erase(path); }
+	void Named(const std::string& path) { unnamedBytes_ -= unnamed_.erase(path) * (path.size() + 1); }
 
 	static constexpr uint64_t kDirectoryBytes = 4096;
 
@@ -69,6 +69,7 @@ private:
 	OpenDirectory parent_;  // archives list a directory's entries together
 	OpenDirectory offered_;
 	std::set<std::string> unnamed_;
+	size_t unnamedBytes_ = 0;
 	// Something was removed through which the paths of the two may have led.
 	bool stale_ = false;
 };
