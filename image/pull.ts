@@ -122,7 +122,7 @@ async function collectBlob(source: ImageSource, descriptor: Descriptor, signal: 
 	return bytes;
 }
 
-/** All of them, also when one fails: none may still be unpacking when the caller cleans up. */
+/** All of them; when one fails the others are given up, and the layer store clears away what still arrives. @throws the first failure. */
 async function fetchLayers(parts: FetchParts, source: ImageSource, layers: readonly FetchedLayer[], signal: AbortSignal): Promise<void> {
 	const failed = new AbortController();
 	const either = AbortSignal.any([signal, failed.signal]);
