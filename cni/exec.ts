@@ -47,7 +47,7 @@ export async function execPlugin(host: PluginHost, call: PluginCall, signal: Abo
 	if (isAborted(signal)) throw new CancelledError(`${what} cancelled by the client`, details);
 	try {
 		result = await host.kernel.runProgram(
-			{path, args: [], env: toEnv(host, call), stdin: toStdin(call), timeoutMs: host.timeoutMs, maxOutputBytes: MAX_OUTPUT_BYTES},
+			{path, args: [], env: toEnv(host, call), stdin: toStdin(call), cwd: null, timeoutMs: host.timeoutMs, maxOutputBytes: MAX_OUTPUT_BYTES},
 			signal,
 		);
 	} catch (cause) {

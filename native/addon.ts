@@ -61,7 +61,7 @@ export interface Addon {
 		pidfd: number,
 		onExit: (exitCode: number) => void,
 	) => object;
-	spawnProgram(path: string, args: readonly string[], env: readonly string[], stdin: Uint8Array, callback: Callback<SpawnedProgram>): void;
+	spawnProgram(path: string, args: readonly string[], env: readonly string[], stdin: Uint8Array, cwd: string, callback: Callback<SpawnedProgram>): void;
 	readonly Unpacker: new () => RawUnpacker;
 	connect(path: string, timeoutMs: number, callback: Callback<number>): void;
 	notify(path: string, state: string, callback: Callback<void>): void;

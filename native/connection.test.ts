@@ -175,7 +175,7 @@ test('wrong arguments are TypeErrors, and an environment that ends with everythi
 		const body = ${JSON.stringify(`
 			const addon = require(${JSON.stringify(addonPath)});
 			const assert = require('node:assert');
-			for (const call of [() => addon.connect(1), () => addon.readFiles('x', () => {}), () => addon.spawnProgram('/bin/true', [1], [], Buffer.alloc(0), () => {}), () => new addon.Channel('x'), () => addon.compileSeccomp()]) assert.throws(call, TypeError);
+			for (const call of [() => addon.connect(1), () => addon.readFiles('x', () => {}), () => addon.spawnProgram('/bin/true', [1], [], Buffer.alloc(0), '', () => {}), () => new addon.Channel('x'), () => addon.compileSeccomp()]) assert.throws(call, TypeError);
 			const [a] = addon.socketPair();
 			new addon.Channel(a, () => {}, () => {});
 			new addon.FdStream(addon.pipe()[0], () => {}).read();

@@ -349,6 +349,8 @@ export interface ProgramRequest {
 	/** KEY=value. */
 	readonly env: readonly string[];
 	readonly stdin: Uint8Array;
+	/** Absolute; null = the daemon's. */
+	readonly cwd: string | null;
 	/** 0 = none. */
 	readonly timeoutMs: number;
 	/** stdout and stderr are cut at this. */

@@ -8,7 +8,16 @@ import {openNative} from './open-native.js';
 const {kernel} = openNative();
 
 function shell(script: string, more: Partial<ProgramRequest> = {}): ProgramRequest {
-	return {path: '/bin/sh', args: ['-c', script], env: ['PATH=/usr/bin:/bin'], stdin: new Uint8Array(), timeoutMs: 0, maxOutputBytes: 1 << 20, ...more};
+	return {
+		path: '/bin/sh',
+		args: ['-c', script],
+		env: ['PATH=/usr/bin:/bin'],
+		stdin: new Uint8Array(),
+		cwd: null,
+		timeoutMs: 0,
+		maxOutputBytes: 1 << 20,
+		...more,
+	};
 }
 
 async function untilGone(pid: number): Promise<void> {
@@ -43,6 +52,12 @@ test('it starts with default signal handlers, an empty mask, a session of its ow
 	t.deepEqual(lines.slice(2, 6), ['0', '1', '2', '3']);
 	const [pid, session] = lines[6]!.split(' ');
 	t.is(pid, session);
+});
+
+test('it starts in the directory asked for; one that is missing is an error', async t => {
+	const {stdout} = await kernel.runProgram(shell('pwd', {cwd: '/proc/self/net'}), null);
+	t.regex(Buffer.from(stdout).toString(), /^\/proc\/\d*.*\/net\n$/);
+	await t.throwsAsync(kernel.runProgram(shell('pwd', {cwd: '/no/such'}), null), {instanceOf: SyscallError});
 });
 
 test('output is cut at maxOutputBytes and the program is not held up', async t => {

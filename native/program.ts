@@ -8,8 +8,8 @@ import {OutputCollector} from './output.js';
 export async function runProgram(clock: Clock, request: ProgramRequest, signal: AbortSignal | null): Promise<ProgramResult> {
 	const cancelled = (): CancelledError => new CancelledError(`${request.path} cancelled`, {path: request.path}, {cause: signal?.reason});
 	if (isAborted(signal)) throw cancelled();
-	const {path, args, env, stdin} = request;
-	const spawned = await callAddon<SpawnedProgram>(done => addon.spawnProgram(path, args, env, stdin, done));
+	const {path, args, env, stdin, cwd} = request;
+	const spawned = await callAddon<SpawnedProgram>(done => addon.spawnProgram(path, args, env, stdin, cwd ?? '', done));
 	const stdout = new OutputCollector(spawned.stdout, request.maxOutputBytes);
 	const stderr = new OutputCollector(spawned.stderr, request.maxOutputBytes);
 	const ended = new AbortController();

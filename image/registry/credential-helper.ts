@@ -43,7 +43,10 @@ export async function askHelper(
 	let result: ProgramResult;
 	try {
 		const stdin = Buffer.from(serverUrl);
-		result = await kernel.runProgram({path, args: ['get'], env: toEnv(proxy), stdin, timeoutMs: TIMEOUT_MS, maxOutputBytes: MAX_OUTPUT_BYTES}, signal);
+		result = await kernel.runProgram(
+			{path, args: ['get'], env: toEnv(proxy), stdin, cwd: null, timeoutMs: TIMEOUT_MS, maxOutputBytes: MAX_OUTPUT_BYTES},
+			signal,
+		);
 	} catch (cause) {
 		if (cause instanceof CancelledError) throw cause;
 		throw new FailedError(`${what} could not be run: ${(cause as Error).message}`, details, {cause});

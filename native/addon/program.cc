@@ -21,6 +21,8 @@ struct Program {
 	std::vector<std::string> args;
 	std::vector<std::string> env;
 	std::string stdinBytes;
+	// Empty: the daemon's.
+	std::string cwd;
 };
 
 struct Spawned {
@@ -57,7 +59,7 @@ Fd InputFile(const std::string& bytes) {
 
 class SpawnSettings {
 public:
-	SpawnSettings(int in, int out, int err) {
+	SpawnSettings(int in, int out, int err, const std::string& cwd) {
 		posix_spawnattr_init(&attributes);
 		sigset_t none, all;
 		sigemptyset(&none);
@@ -70,6 +72,7 @@ public:
 		posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
 		posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
 		posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+		if (!cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions, cwd.c_str());
 	}
 	~SpawnSettings() {
 		posix_spawn_file_actions_destroy(&actions);
@@ -88,7 +91,7 @@ Spawned Spawn(Program& program) {
 	std::vector<char*> argv = Pointers(program.args);
 	argv.insert(argv.begin(), program.path.data());
 	std::vector<char*> env = Pointers(program.env);
-	SpawnSettings settings(in.get(), out.get(), err.get());
+	SpawnSettings settings(in.get(), out.get(), err.get(), program.cwd);
 	errno = posix_spawn(&spawned.pid, program.path.c_str(), &settings.actions, &settings.attributes, argv.data(), env.data());
 	if (errno != 0) Fail("start program", program.path);
 	// Nobody else reaps this child, so its number cannot have been given away.
@@ -111,7 +114,7 @@ v8::Local<v8::Value> SpawnedToJs(Spawned& spawned) {
 	return object;
 }
 
-// spawnProgram(path, args, env, stdin, callback(failure, {pid, pidfd, stdout, stderr}))
+// spawnProgram(path, args, env, stdin, cwd, callback(failure, {pid, pidfd, stdout, stderr}))
 NAN_METHOD(SpawnProgram) {
 	Arguments arguments(info);
 	Program program;
@@ -119,6 +122,7 @@ NAN_METHOD(SpawnProgram) {
 	program.args = arguments.Strings();
 	program.env = arguments.Strings();
 	program.stdinBytes = arguments.Bytes();
+	program.cwd = arguments.String();
 	v8::Local<v8::Function> callback = arguments.Function();
 	if (!arguments.ok()) return;
 	Submit<Spawned>(callback, [program = std::move(program)]() mutable { return Spawn(program); }, SpawnedToJs);
