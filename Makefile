@@ -13,7 +13,7 @@ setup: ## check the machine, install what is missing, bring the test tools and i
 	@./setup.sh
 
 types: setup
-	@[ proto/gen/cri.ts -nt proto/api.proto -a proto/gen/cri.ts -nt proto/generate.sh -a proto/gen/cri.ts -nt proto/admin.proto ] || sh proto/generate.sh
+	@[ proto/gen/cri.ts -nt proto/api.proto -a proto/gen/cri.ts -nt proto/generate.sh -a proto/gen/cri.ts -nt proto/admin.proto -a proto/gen/cri.ts -nt proto/shim.proto ] || sh proto/generate.sh
 	@tsc -b
 
 native: setup ## the addon and the static launcher

@@ -3,6 +3,8 @@ import {loadSync} from '@grpc/proto-loader';
 import {fileURLToPath} from 'node:url';
 import type {ProtoGrpcType as AdminTypes} from './gen/admin.js';
 import type {ProtoGrpcType as CriTypes} from './gen/api.js';
+import type {ProtoGrpcType as ShimTypes} from './gen/shim.js';
+import type {ShimWire} from './shim.js';
 
 /**
  * The options every .proto of the project is loaded with; proto/generate.sh uses the same ones for the types.
@@ -18,6 +20,12 @@ export function loadCri(): CriTypes['runtime']['v1'] {
 /** berth's own service for its command line. */
 export function loadAdmin(): AdminTypes['berth']['admin']['v1'] {
 	return (load('admin.proto') as unknown as AdminTypes).berth.admin.v1;
+}
+
+/** The messages of containerd's shim protocol. */
+export function loadShim(): ShimWire {
+	const {Transport, Command, Options, Task, Events} = (load('shim.proto') as unknown as ShimTypes).berth.shim.v1;
+	return {transport: Transport.service, command: Command.service, options: Options.service, task: Task.service, events: Events.service};
 }
 
 function load(name: string): GrpcObject {
