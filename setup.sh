@@ -40,7 +40,7 @@ apt_update() {
 
 install_packages() {
 	wanted='ca-certificates openssl gcc g++ make libc6-dev linux-libc-dev musl-tools libseccomp-dev zlib1g-dev libzstd-dev bzip2 xz-utils binutils
-		iproute2 iptables containernetworking-plugins kmod procps python3 util-linux mount e2fsprogs'
+		iproute2 iptables containernetworking-plugins kmod procps python3 util-linux mount e2fsprogs runc crun'
 	command -v npm >/dev/null || wanted="$wanted nodejs npm"
 	GO_OPTIONAL=1 . "$root/critest/fixtures/go-env.sh"
 	[ -n "$GO" ] || wanted="$wanted python3-pip"

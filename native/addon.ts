@@ -84,6 +84,8 @@ export interface Addon {
 	syncFilesystem(path: string, callback: Callback<void>): void;
 	/** A connected socket to localhost of a network namespace ('' = the host's). */
 	dialPod(netnsPath: string, port: number, timeoutMs: number, callback: Callback<number>): void;
+	/** Makes the FIFO when it is missing; `write` 0 = the reading end, 1 = both, so that it has no end before it is closed. */
+	openFifo(path: string, write: 0 | 1, callback: Callback<number>): void;
 	/** The descriptor that holds the lock, or -1: somebody else has it. */
 	lockFile(path: string, callback: Callback<number>): void;
 	compileSeccomp(profile: RawSeccompProfile, architectures: readonly string[], callback: Callback<Buffer>): void;

@@ -1,7 +1,9 @@
 import {Socket} from 'node:net';
+import type {Readable, Writable} from 'node:stream';
 import type {Clock} from '../base/clock.js';
 import {addon, callAddon} from './addon.js';
-import type {FileLock, Kernel, SeccompProfile} from './native.js';
+import type {FifoReader, FifoWriter, FileLock, Kernel, SeccompProfile} from './native.js';
+import {FdStreams} from './output.js';
 import {runProgram} from './program.js';
 import {openUnpacker} from './unpack.js';
 
@@ -20,9 +22,21 @@ export function openKernel(clock: Clock): Kernel {
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),
 		dialPod: async (netnsPath, port, timeoutMs) =>
 			new Socket({fd: await callAddon(done => addon.dialPod(netnsPath ?? '', port, timeoutMs, done)), allowHalfOpen: true}),
+		openFifoReader: async path => toFifoReader(await callAddon(done => addon.openFifo(path, 0, done))),
+		openFifoWriter: async path => toFifoWriter(await callAddon(done => addon.openFifo(path, 1, done))),
 		lockFile: async path => toLock(await callAddon(done => addon.lockFile(path, done))),
 		notifySystemd: async (socketPath, state) => await callAddon(done => addon.notify(socketPath, state, done)),
 	};
+}
+
+function toFifoReader(fd: number): FifoReader {
+	const streams = new FdStreams(fd, {read: true, write: false});
+	return {stream: streams.readable as Readable, end: () => streams.end()};
+}
+
+function toFifoWriter(fd: number): FifoWriter {
+	const streams = new FdStreams(fd, {read: false, write: true});
+	return {stream: streams.writable as Writable, end: () => streams.end()};
 }
 
 function toLock(fd: number): FileLock | null {

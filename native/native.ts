@@ -310,6 +310,10 @@ export interface Kernel {
 	runProgram(request: ProgramRequest, signal: AbortSignal | null): Promise<ProgramResult>;
 	/** Removes a tree without following anything out of it. Idempotent. Crosses no mount point. */
 	removeTree(path: string): Promise<void>;
+	/** Makes the FIFO (mode 0600) when it is missing. Its stream ends when a writer came and all are gone. Follows no symlink. */
+	openFifoReader(path: string): Promise<FifoReader>;
+	/** The same for writing; what is written before a reader comes stays in the FIFO, and waits once that is full. */
+	openFifoWriter(path: string): Promise<FifoWriter>;
 	/** Contents of many small files (cgroup statistics) in one pass; null for one that cannot be read. */
 	readFiles(paths: readonly string[]): Promise<readonly (Uint8Array | null)[]>;
 	/** Unpacks one layer, see native/unpack. */
@@ -340,6 +344,16 @@ export interface Kernel {
 export interface FileLock {
 	/** Idempotent. The file stays: a lock on a removed file would keep nobody out. */
 	release(): void;
+}
+
+/** An end of a FIFO. `end` hands on what is there, ends the stream and closes; idempotent. */
+export interface FifoReader {
+	readonly stream: import('node:stream').Readable;
+	end(): void;
+}
+export interface FifoWriter {
+	readonly stream: import('node:stream').Writable;
+	end(): void;
 }
 
 export interface ProgramRequest {

@@ -168,6 +168,27 @@ NAN_METHOD(CloseFds) {
 	}
 }
 
+// Makes the FIFO when it is missing. The reader does not wait for writers, nor the writer (which holds a reading end too) for readers.
+Fd OpenFifo(const std::string& path, bool write) {
+	if (mkfifo(path.c_str(), 0600) != 0 && errno != EEXIST) Fail("make a FIFO", path);
+	Fd fifo(open(path.c_str(), (write ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+	if (!fifo.valid()) Fail("open a FIFO", path);
+	struct stat status;
+	if (fstat(fifo.get(), &status) != 0) Fail("open a FIFO", path);
+	if (!S_ISFIFO(status.st_mode)) throw Failure{"open a FIFO", EEXIST, path};
+	return fifo;
+}
+
+// openFifo(path, write, callback(failure, fd))
+NAN_METHOD(OpenFifoAt) {
+	Arguments arguments(info);
+	std::string path = arguments.String();
+	const int write = arguments.Int();
+	v8::Local<v8::Function> callback = arguments.Function();
+	if (!arguments.ok()) return;
+	Submit<Fd>(callback, [=] { return OpenFifo(path, write != 0); }, FdToJs);
+}
+
 // lockFile(path, callback(failure, fd)): -1 when another holds the lock
 NAN_METHOD(LockFile) {
 	Arguments arguments(info);
@@ -194,6 +215,7 @@ void InitDescriptors(v8::Local<v8::Object> exports) {
 	Nan::SetMethod(exports, "memoryFile", MemoryFile);
 	Nan::SetMethod(exports, "readMemoryFile", ReadMemoryFile);
 	Nan::SetMethod(exports, "closeFds", CloseFds);
+	Nan::SetMethod(exports, "openFifo", OpenFifoAt);
 	Nan::SetMethod(exports, "lockFile", LockFile);
 }
 
