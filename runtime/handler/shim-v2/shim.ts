@@ -109,7 +109,7 @@ function toAddress(wire: ShimWire, output: Buffer): ShimAddress {
 	const {version, address, protocol} = parseMessage(wire, output) ?? parseJson(text) ?? {version: 2, address: text, protocol: 'ttrpc'};
 	if (protocol !== 'ttrpc') throw new FailedError(`shim: it speaks ${JSON.stringify(protocol)}, only ttrpc is spoken here`, {protocol});
 	if (version !== 2 && version !== 3) throw new FailedError(`shim: its version ${version} is none of 2 and 3`, {version});
-	if (address === '' || /[\0-\x1f]/.test(address)) throw new FailedError(`shim: start gave no address but ${JSON.stringify(text.slice(0, 200))}`);
+	if (address === '' || /[^!-~]/.test(address)) throw new FailedError(`shim: start gave no address but ${JSON.stringify(text.slice(0, 200))}`);
 	return {version, address};
 }
 
