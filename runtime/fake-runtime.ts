@@ -12,6 +12,8 @@ import {recordExit} from './container/exit.js';
 import {type ContainerEvent, EventBus} from './events/bus.js';
 import {FakeCni, FakeImages, FakeLauncher, Trace} from './fake-parts.js';
 import type {Runtime} from './runtime.js';
+import {nativeHandler} from './handler/native-handler.js';
+import {RuntimeHandlers} from './handler/handlers.js';
 import {Monitors} from './sandbox/monitors.js';
 import {SeccompCache} from './spec/seccomp.js';
 import {CpuSamples} from './stats/cpu-samples.js';
@@ -48,6 +50,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 	}, records);
 	const bus = new EventBus();
 	bus.subscribe(event => events.push(event));
+	const userNamespaces = {supported: true, reason: ''};
 	const runtime: Runtime = {
 		options: {
 			rootDir,
@@ -59,9 +62,11 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 			seccompProfilePath: '',
 			maxExecOutputBytes: 16 << 20,
 			bootId: 'boot-1',
+			handlers: [],
 		},
 		launcher,
 		kernel,
+		handlers: new RuntimeHandlers(launcher, [nativeHandler('', launcher, userNamespaces)]),
 		monitors: new Monitors(),
 		images: images.asStore(),
 		cni,
@@ -71,7 +76,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 		cgroups: detectCgroups('30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n'),
 		seccomp: new SeccompCache(kernel, ''),
 		cpuSamples: new CpuSamples(),
-		userNamespaces: {supported: true, reason: ''},
+		userNamespaces,
 		events: bus,
 		clock: systemClock,
 		log: silentLog,

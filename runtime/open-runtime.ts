@@ -10,6 +10,7 @@ import type {ExitRecord, LauncherEvents, LauncherOptions, Native} from '../nativ
 import {absoluteDirs, openCgroups} from './cgroup/hierarchies.js';
 import {recordExit} from './container/exit.js';
 import {EventBus} from './events/bus.js';
+import {openHandlers} from './handler/handlers.js';
 import type {Runtime, RuntimeOptions} from './runtime.js';
 import {Monitors} from './sandbox/monitors.js';
 import {probeUserNamespaces} from './sandbox/user-namespace-support.js';
@@ -55,10 +56,14 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 	const cgroups = await openCgroups();
 	const events = new Ups(parts.log);
 	const launcher = await parts.native.openLauncher(launcherOptions(options, parts, absoluteDirs(cgroups, `${options.cgroupRoot}/launcher`)), events);
+	const userNamespaces = await probeUserNamespaces(options.rootDir, {launcher, kernel: parts.native.kernel, log: parts.log});
+	const handlers = await openHandlers(options.handlers, {launcher, userNamespaces});
+	for (const {name, problem} of handlers.list()) if (problem !== null) parts.log.warn({handler: name, problem}, 'runtime handler cannot be used');
 	const runtime: Runtime = {
 		options,
 		launcher,
 		kernel: parts.native.kernel,
+		handlers,
 		monitors: new Monitors(),
 		images: parts.images,
 		cni: parts.cni,
@@ -68,7 +73,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 		cgroups,
 		seccomp: new SeccompCache(parts.native.kernel, options.seccompProfilePath, join(options.rootDir, 'seccomp')),
 		cpuSamples: new CpuSamples(),
-		userNamespaces: await probeUserNamespaces(options.rootDir, {launcher, kernel: parts.native.kernel, log: parts.log}),
+		userNamespaces,
 		events: new EventBus(),
 		clock: parts.clock,
 		log: parts.log,

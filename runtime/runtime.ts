@@ -7,6 +7,8 @@ import type {ImageStore} from '../image/image.js';
 import type {Kernel, Launcher} from '../native/native.js';
 import type {CgroupHierarchies} from './cgroup/hierarchies.js';
 import type {EventBus} from './events/bus.js';
+import type {HandlerOptions} from './handler/handler.js';
+import type {RuntimeHandlers} from './handler/handlers.js';
 import type {Monitors} from './sandbox/monitors.js';
 import type {UserNamespaceSupport} from './sandbox/user-namespace-support.js';
 import type {SeccompCache} from './spec/seccomp.js';
@@ -31,6 +33,8 @@ export interface RuntimeOptions {
 	/** ExecSync keeps at most this of each stream. */
 	readonly maxExecOutputBytes: number;
 	readonly bootId: string;
+	/** Besides the default, which is native. */
+	readonly handlers: readonly HandlerOptions[];
 }
 
 /** What every operation needs. Built once, in server/main.ts. */
@@ -38,6 +42,7 @@ export interface Runtime {
 	readonly options: RuntimeOptions;
 	readonly launcher: Launcher;
 	readonly kernel: Kernel;
+	readonly handlers: RuntimeHandlers;
 	readonly monitors: Monitors;
 	readonly images: ImageStore;
 	readonly cni: Cni;

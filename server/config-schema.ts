@@ -67,6 +67,23 @@ const registry = v.strictObject(
 const registries = v.record(registryHost, registry, 'must be a table of registry hosts');
 const noRegistries: v.InferOutput<typeof registries> = {};
 
+/** A RuntimeClass's handler is a DNS label. */
+const handlerName = v.pipe(text, v.regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be a name of lower case letters, digits and "-", at most 63'));
+const handler = v.pipe(
+	v.strictObject(
+		{
+			type: oneOf('native'),
+			path: v.optional(textOrPath, ''),
+			options: v.optional(texts, []),
+			timeout_ms: v.optional(integer(100, 600_000), 60_000),
+		},
+		'must be a table',
+	),
+	v.check(({type, path}) => (type === 'native') === (path === ''), 'must have a path, except with type "native", which has none'),
+);
+const handlers = v.record(handlerName, handler, 'must be a table of runtime handlers');
+const noHandlers: v.InferOutput<typeof handlers> = {};
+
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
@@ -178,6 +195,11 @@ export const KEYS = {
 		seccomp_profile: key(textOrPath, '', 'JSON file of the RuntimeDefault profile; "" = the built-in one.'),
 		max_log_line_bytes: key(integer(256, MIB), 16_384, 'A longer line of a container is logged in parts (tag P).'),
 		max_exec_output_bytes: key(integer(4096, 16 * MIB), 16 * MIB, 'ExecSync drops what a stream holds beyond this.'),
+		handlers: key(
+			handlers,
+			noHandlers,
+			'A table per further runtime handler, by the name that runtime_handler (a RuntimeClass\'s handler) gives it: type ("native"). The default "" is native.\n[runtime.handlers.test-handler]\ntype = "native"',
+		),
 		launcher_oom_score_adj: key(integer(-1000, 1000), -999, 'Of launcher and monitors; clamped to what the machine allows.'),
 	},
 } as const satisfies Table;

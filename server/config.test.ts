@@ -47,6 +47,13 @@ for (const [what, content, message] of [
 		':2: image.registries.registry.k8s.io.mirrors.0: must be a base URL such as "https://mirror.example:5000" without user, query or fragment, is "127.0.0.1:5000"',
 	],
 	['an unknown key of a registry', '[image.registries."quay.io"]\ninsecure = true\n', ':2: image.registries.quay.io.insecure: unknown key'],
+	['a handler of a type that does not exist', '[runtime.handlers.kata]\ntype = "vm"\n', ':2: runtime.handlers.kata.type: must be one of "native", is "vm"'],
+	[
+		'a path for the native handler',
+		'[runtime.handlers.mine]\ntype = "native"\npath = "/usr/bin/runc"\n',
+		':1: runtime.handlers.mine: must have a path, except with type "native", which has none, is {"type":"native","path":"/usr/bin/runc","options":[],"timeout_ms":60000}',
+	],
+	['an unknown key of a handler', '[runtime.handlers.mine]\ntype = "native"\nroot = "/r"\n', ':3: runtime.handlers.mine.root: unknown key'],
 	[
 		'a capability without CAP_',
 		'[runtime]\ndefault_capabilities = ["CHOWN"]\n',
@@ -126,6 +133,7 @@ test('toToml prints a config that reads back as the same', async t => {
 test('the config fills the options of every room', async t => {
 	const path = await configFile(t, 'root_dir = "/r"\n[image.registries."quay.io"]\nmirrors = ["http://127.0.0.1:5000"]\nca_file = "/ca.pem"\n');
 	const {config} = await loadConfig(path, {});
+	t.deepEqual(toRuntimeOptions(config, 'boot').handlers, []);
 	t.like(toRuntimeOptions(config, 'boot'), {
 		rootDir: '/r',
 		netnsDir: '/run/netns',
@@ -141,6 +149,8 @@ test('the config fills the options of every room', async t => {
 		'quay.io': {mirrors: ['http://127.0.0.1:5000'], plainHttp: false, insecureSkipVerify: false, caFile: '/ca.pem'},
 	});
 	t.deepEqual(toCniOptions(config).embedded, {bridge: 'berth0', subnets: ['10.88.0.0/16'], dataDir: '/r/cni/addresses'});
+	const {config: aliased} = await loadConfig(await configFile(t, '[runtime.handlers.test-handler]\ntype = "native"\n'), {});
+	t.deepEqual(toRuntimeOptions(aliased, 'boot').handlers, [{name: 'test-handler', type: 'native', path: '', options: [], timeoutMs: 60_000}]);
 	const {config: without} = await loadConfig(await configFile(t, '[network.embedded]\nenabled = false\n'), {});
 	t.is(toCniOptions(without).embedded, null);
 });

@@ -19,6 +19,7 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 		seccompProfilePath: config.runtime.seccomp_profile,
 		maxExecOutputBytes: config.runtime.max_exec_output_bytes,
 		bootId,
+		handlers: Object.entries(config.runtime.handlers).map(([name, {type, path, options, timeout_ms}]) => ({name, type, path, options, timeoutMs: timeout_ms})),
 	};
 }
 

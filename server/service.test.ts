@@ -13,6 +13,8 @@ import {fakeDaemon, temporaryDirectory} from './fake-daemon.js';
 import type {Call} from './call.js';
 import {createGrpcServer} from './grpc-server.js';
 import {fit} from './runtime-service/exec-sync.js';
+import {nativeHandler} from '../runtime/handler/native-handler.js';
+import {RuntimeHandlers} from '../runtime/handler/handlers.js';
 import {handleStatus} from './runtime-service/status.js';
 import {bindSocket} from './socket.js';
 
@@ -150,13 +152,37 @@ test('Status announces user namespaces exactly where the trial at start made one
 	]) {
 		const {fake} = await serveFake(t);
 		const images = {snapshotFeatures: () => []} as unknown as ImageStore;
-		const reply = await handleStatus(fakeDaemon({runtime: {...fake.runtime, images, userNamespaces}}) as Call, {verbose: true});
+		const handlers = new RuntimeHandlers(fake.launcher, [nativeHandler('', fake.launcher, userNamespaces)]);
+		const reply = await handleStatus(fakeDaemon({runtime: {...fake.runtime, images, userNamespaces, handlers}}) as Call, {verbose: true});
 		t.is(reply.runtime_handlers?.[0]?.features?.user_namespaces, userNamespaces.supported);
 		t.is(reply.features?.user_namespaces_host_network, userNamespaces.supported);
 		t.deepEqual(JSON.parse(reply.info?.['snapshotter'] ?? '').features, [
 			{name: 'id-mapped layers', used: userNamespaces.supported, reason: userNamespaces.reason},
 		]);
 	}
+});
+
+test('Status lists the handlers that can be used with their features, and says of the others why not', async t => {
+	const {fake} = await serveFake(t);
+	const features = {recursiveReadOnlyMounts: true, userNamespaces: false};
+	const native = nativeHandler('', fake.launcher, fake.runtime.userNamespaces);
+	const good = {...native, name: 'good', features};
+	const broken = {...native, name: 'broken', features, problem: '/usr/bin/none: ENOENT'};
+	const images = {snapshotFeatures: () => []} as unknown as ImageStore;
+	const statusOf = async (handlers: RuntimeHandlers) => await handleStatus(fakeDaemon({runtime: {...fake.runtime, images, handlers}}) as Call, {verbose: true});
+	const reply = await statusOf(new RuntimeHandlers(fake.launcher, [native, good, broken]));
+	t.deepEqual(reply.runtime_handlers, [
+		{name: '', features: {recursive_read_only_mounts: true, user_namespaces: true}},
+		{name: 'good', features: {recursive_read_only_mounts: true, user_namespaces: false}},
+	]);
+	t.deepEqual(reply.status?.conditions?.[2], {
+		type: 'RuntimeHandlersReady',
+		status: false,
+		reason: 'RuntimeHandlerUnusable',
+		message: '"broken": /usr/bin/none: ENOENT',
+	});
+	t.like(JSON.parse(reply.info?.['handlers'] ?? '')[2], {name: 'broken', usable: false, problem: '/usr/bin/none: ENOENT'});
+	t.like((await statusOf(new RuntimeHandlers(fake.launcher, [native, good]))).status?.conditions?.[2], {status: true, message: ''});
 });
 
 test('RuntimeConfig says CGROUPFS', async t => {

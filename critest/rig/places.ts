@@ -60,9 +60,11 @@ export interface ConfigChoices {
 	readonly network: string;
 	/** Lines of the table [image] besides registry_config_dir. */
 	readonly image: string;
+	/** Lines of the table [runtime], and tables below it. */
+	readonly runtime: string;
 }
 
-export function toConfigText(places: Places, {hosts, mirror, logLevel, network, image}: ConfigChoices): string {
+export function toConfigText(places: Places, {hosts, mirror, logLevel, network, image, runtime}: ConfigChoices): string {
 	const quoted = (text: string): string => JSON.stringify(text);
 	return `root_dir = ${quoted(places.rootDir)}
 run_dir = ${quoted(places.runDir)}
@@ -81,5 +83,7 @@ subnets = [${quoted(places.subnet)}]
 [image]
 registry_config_dir = ${quoted(places.certsDir)}
 ${image}
+[runtime]
+${runtime}
 ${hosts.map(host => `[image.registries.${quoted(host)}]\nmirrors = [${quoted(mirror)}]\n`).join('')}`;
 }

@@ -27,10 +27,15 @@ export async function toPodConfig(daemon: Daemon, name: string, hostNetwork: boo
 	};
 }
 
-export async function runPod(daemon: Daemon, name: string, changes: Partial<PodSandboxConfig> = {}): Promise<Pod> {
+/** @param handler null: the default one. */
+export async function runPodBy(daemon: Daemon, handler: string | null, {name, ...changes}: Partial<PodSandboxConfig> & {readonly name: string}): Promise<Pod> {
 	const config = {...(await toPodConfig(daemon, name, false)), ...changes};
-	const {pod_sandbox_id: id} = await daemon.cri.call('RunPodSandbox', {config});
+	const {pod_sandbox_id: id} = await daemon.cri.call('RunPodSandbox', {config, runtime_handler: handler ?? ''});
 	return {id, config, logDirectory: config.log_directory};
+}
+
+export async function runPod(daemon: Daemon, name: string, changes: Partial<PodSandboxConfig> = {}): Promise<Pod> {
+	return await runPodBy(daemon, null, {name, ...changes});
 }
 
 export function pullBusybox(cri: CriClient): Promise<{readonly image_ref: string}> {

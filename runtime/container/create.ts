@@ -3,8 +3,8 @@ import {mkdir, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {AlreadyExistsError, CancelledError, NotFoundError, SyscallError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
-import type {ImageRecord} from '../../image/image.js';
-import type {CreatedContainer, LaunchSpec} from '../../native/native.js';
+import type {ImageRecord, Snapshot} from '../../image/image.js';
+import type {CreatedContainer} from '../../native/native.js';
 import type {ContainerConfig__Output} from '../../proto/cri.js';
 import type {Runtime} from '../runtime.js';
 import {assertReady, type SandboxRecord} from '../sandbox/record.js';
@@ -58,7 +58,7 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 		throwIfCancelled(signal, 'CreateContainer');
 		// Under the container's lock: should the init be killed while it is parked, its exit waits here and then finds the record.
 		await runtime.locks.run(id, async () => {
-			const {pid, user} = await make(runtime, sandbox, plan.toSpec(snapshot));
+			const {pid, user} = await make(runtime, sandbox, {plan, snapshot});
 			throwIfCancelled(signal, 'CreateContainer');
 			await runtime.state.put({...intent, pid, user, exec: {...intent.exec, user}, state: {phase: 'created'}});
 		});
@@ -71,9 +71,13 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 	return id;
 }
 
-async function make(runtime: Runtime, sandbox: SandboxRecord, spec: LaunchSpec): Promise<CreatedContainer> {
+async function make(
+	runtime: Runtime,
+	sandbox: SandboxRecord,
+	{plan, snapshot}: {readonly plan: LaunchPlan; readonly snapshot: Snapshot},
+): Promise<CreatedContainer> {
 	try {
-		return await runtime.monitors.get(sandbox.id).createContainer(spec);
+		return await runtime.monitors.get(sandbox.id).createContainer(plan.toSpec(snapshot), plan.facts);
 	} catch (error) {
 		throw sandbox.userNamespace === null ? error : explain(error);
 	}

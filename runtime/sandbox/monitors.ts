@@ -1,11 +1,13 @@
 import {UnavailableError} from '../../base/errors.js';
-import type {Launcher, Monitor} from '../../native/native.js';
+import type {PodRuntime} from '../handler/handler.js';
+import type {RuntimeHandlers} from '../handler/handlers.js';
+import type {SandboxRecord} from './record.js';
 
-/** The connected monitors by sandbox id. */
+/** The connected pods by sandbox id, each by the monitor that its handler gave. */
 export class Monitors {
-	readonly #monitors = new Map<string, Monitor>();
+	readonly #monitors = new Map<string, PodRuntime>();
 
-	add(monitor: Monitor): void {
+	add(monitor: PodRuntime): void {
 		this.#monitors.set(monitor.sandboxId, monitor);
 	}
 
@@ -13,20 +15,20 @@ export class Monitors {
 		this.#monitors.delete(sandboxId);
 	}
 
-	find(sandboxId: string): Monitor | null {
+	find(sandboxId: string): PodRuntime | null {
 		return this.#monitors.get(sandboxId) ?? null;
 	}
 
 	/** @throws {UnavailableError} the pod's monitor is dead. */
-	get(sandboxId: string): Monitor {
+	get(sandboxId: string): PodRuntime {
 		const monitor = this.#monitors.get(sandboxId);
 		if (monitor === undefined) throw new UnavailableError(`the monitor of pod sandbox "${sandboxId}" is gone`, {sandboxId});
 		return monitor;
 	}
 
-	/** Connects to a monitor that outlived the last daemon. */
-	async reconnect(launcher: Launcher, sandboxId: string): Promise<Monitor | null> {
-		const monitor = await launcher.findMonitor(sandboxId);
+	/** Connects to a pod that outlived the last daemon. */
+	async reconnect(handlers: RuntimeHandlers, record: SandboxRecord): Promise<PodRuntime | null> {
+		const monitor = await handlers.of(record).findPod(record);
 		if (monitor !== null) this.add(monitor);
 		return monitor;
 	}

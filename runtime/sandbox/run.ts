@@ -1,6 +1,7 @@
-import {AlreadyExistsError, CancelledError, InvalidArgumentError, UnavailableError, UnimplementedError, throwIfCancelled} from '../../base/errors.js';
+import {AlreadyExistsError, CancelledError, UnavailableError, UnimplementedError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
 import type {PodSandboxConfig__Output} from '../../proto/cri.js';
+import type {RuntimeHandler} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
 import {toMonitorRequest, validateSandboxConfig} from '../spec/sandbox-config.js';
 import {toUserNamespace} from '../spec/user-namespace.js';
@@ -20,8 +21,8 @@ import {addUndoSteps, netnsPath} from './undo.js';
  */
 export async function runSandbox(runtime: Runtime, config: PodSandboxConfig__Output, runtimeHandler: string, signal: AbortSignal): Promise<string> {
 	validateSandboxConfig(config);
-	assertHandler(runtimeHandler);
-	assertUserNamespaces(runtime, config);
+	const handler = runtime.handlers.choose(runtimeHandler);
+	assertUserNamespaces(runtime, handler, config);
 	const wanted = toSandboxRecord(runtime, config, runtimeHandler);
 	const name = sandboxName(wanted.metadata);
 	return await runtime.creations.run(`sandbox ${name}`, signal, async joined => {
@@ -31,18 +32,24 @@ export async function runSandbox(runtime: Runtime, config: PodSandboxConfig__Out
 			throw new AlreadyExistsError(`pod sandbox "${existing.id}" (${existing.state.phase}) has this metadata already: remove it, or raise attempt`, {
 				id: existing.id,
 			});
-		await create(runtime, wanted, joined);
+		await create(runtime, {intent: wanted, handler}, joined);
 		return wanted.id;
 	});
 }
 
-async function create(runtime: Runtime, intent: SandboxRecord, signal: AbortSignal): Promise<void> {
+interface Plan {
+	readonly intent: SandboxRecord;
+	readonly handler: RuntimeHandler;
+}
+
+async function create(runtime: Runtime, plan: Plan, signal: AbortSignal): Promise<void> {
+	const {intent} = plan;
 	const rollback = new Rollback();
 	try {
 		assertNetworkReady(runtime, intent);
 		addUndoSteps(rollback, runtime, intent);
 		await runtime.state.put(intent);
-		const [ips] = await bothSettled(makeNetworkedMonitor(runtime, intent, signal), writeEarlyFiles(intent));
+		const [ips] = await bothSettled(makeNetworkedMonitor(runtime, plan, signal), writeEarlyFiles(intent));
 		throwIfCancelled(signal, 'RunPodSandbox');
 		const ready: SandboxRecord = {...intent, ips, state: {phase: 'ready'}};
 		await writeHosts(ready);
@@ -58,8 +65,8 @@ async function create(runtime: Runtime, intent: SandboxRecord, signal: AbortSign
 }
 
 /** @returns the pod's addresses; none on the host's network. */
-async function makeNetworkedMonitor(runtime: Runtime, intent: SandboxRecord, signal: AbortSignal): Promise<readonly string[]> {
-	const monitor = await runtime.launcher.createMonitor(toMonitorRequest(intent, runtime.cgroups));
+async function makeNetworkedMonitor(runtime: Runtime, {intent, handler}: Plan, signal: AbortSignal): Promise<readonly string[]> {
+	const monitor = await handler.createPod(intent, toMonitorRequest(intent, runtime.cgroups));
 	runtime.monitors.add(monitor);
 	if (intent.attachment === null) return [];
 	await runtime.kernel.pinNetworkNamespace(monitor.pid, netnsPath(runtime, intent.id));
@@ -91,13 +98,9 @@ function assertNetworkReady(runtime: Runtime, intent: SandboxRecord): void {
 }
 
 /** What Status says of it, said again to who asks all the same. */
-function assertUserNamespaces({userNamespaces}: Runtime, config: PodSandboxConfig__Output): void {
-	if (userNamespaces.supported || toUserNamespace(config.linux?.security_context?.namespace_options ?? null) === null) return;
+function assertUserNamespaces({userNamespaces}: Runtime, handler: RuntimeHandler, config: PodSandboxConfig__Output): void {
+	if (handler.features.userNamespaces || toUserNamespace(config.linux?.security_context?.namespace_options ?? null) === null) return;
 	const field = 'namespace_options.userns_options';
+	if (userNamespaces.supported) throw new UnimplementedError(`${field}: runtime handler "${handler.name}" has no user namespaces for pods`, {field});
 	throw new UnimplementedError(`${field}: this node has no user namespaces for pods: ${userNamespaces.reason}`, {field});
-}
-
-function assertHandler(runtimeHandler: string): void {
-	if (runtimeHandler !== '')
-		throw new InvalidArgumentError(`runtime_handler "${runtimeHandler}" is not configured; configured: "" (native)`, {field: 'runtime_handler'});
 }

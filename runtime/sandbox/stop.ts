@@ -32,7 +32,7 @@ export async function stopLocked(runtime: Runtime, record: SandboxRecord, reason
 	const unfinished = runtime.state.containersOf(record.id).find(({state}) => state.phase === 'running' || state.phase === 'created');
 	if (unfinished !== undefined) throw new TimedOutError(`container "${unfinished.id}" did not end after SIGKILL`, {id: unfinished.id});
 	// The pin keeps the namespace for the plugins' DEL while the monitor already goes.
-	const results = await Promise.allSettled([detach(runtime, record), destroyMonitor(runtime, record.id)]);
+	const results = await Promise.allSettled([detach(runtime, record), destroyMonitor(runtime, record)]);
 	for (const result of results) if (result.status === 'rejected') throw result.reason;
 	await unpin(runtime, record);
 	await runtime.state.put({...record, state: {phase: 'notReady', reason}});

@@ -18,7 +18,7 @@ export function sandboxDir(runtime: Pick<Runtime, 'options'>, sandboxId: string)
 export function addUndoSteps(rollback: Rollback, runtime: Runtime, record: SandboxRecord): void {
 	rollback.add('record', () => runtime.state.delete(record));
 	rollback.add('files', () => removeFiles(runtime, record));
-	rollback.add('monitor', () => destroyMonitor(runtime, record.id));
+	rollback.add('monitor', () => destroyMonitor(runtime, record));
 	if (record.attachment !== null) {
 		rollback.add('network namespace pin', () => unpin(runtime, record));
 		rollback.add('network attachment', () => detach(runtime, record));
@@ -30,10 +30,10 @@ export async function removeFiles(runtime: Runtime, record: SandboxRecord): Prom
 }
 
 /** Kills what is left of the pod. */
-export async function destroyMonitor(runtime: Runtime, sandboxId: string): Promise<void> {
-	const monitor = runtime.monitors.find(sandboxId) ?? (await runtime.monitors.reconnect(runtime.launcher, sandboxId));
+export async function destroyMonitor(runtime: Runtime, record: SandboxRecord): Promise<void> {
+	const monitor = runtime.monitors.find(record.id) ?? (await runtime.monitors.reconnect(runtime.handlers, record));
 	// Out of the map first: from here on its end is no accident.
-	runtime.monitors.delete(sandboxId);
+	runtime.monitors.delete(record.id);
 	await monitor?.destroy();
 }
 

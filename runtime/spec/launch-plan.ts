@@ -7,6 +7,7 @@ import {toContainerCgroupPath} from '../cgroup/hierarchies.js';
 import {toContainerCgroupPlan} from '../cgroup/plan.js';
 import {toResourceFacts} from '../cgroup/resources.js';
 import {assertRunning, type ContainerRecord, type MountFacts} from '../container/record.js';
+import type {LaunchFacts} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
 import type {SandboxRecord} from '../sandbox/record.js';
 import {toCapabilitySets, toCapabilityWish} from './capabilities.js';
@@ -26,6 +27,7 @@ export interface LaunchPlan {
 	readonly record: ContainerRecord;
 	/** Once its writable layer is there. */
 	readonly toSpec: (snapshot: Snapshot) => LaunchSpec;
+	readonly facts: LaunchFacts;
 }
 
 export interface PlanInput {
@@ -49,7 +51,8 @@ export async function planLaunch(runtime: Pick<Runtime, 'options' | 'cgroups' | 
 	const [devices, filter] = await Promise.all([findDevices(config), runtime.seccomp.choose(toSeccompChoice(config), capabilities.bounding)]);
 	const process = toProcess({sandbox, config, image, capabilities, seccomp: filter?.program ?? null});
 	const cgroupPath = toContainerCgroupPath(sandbox.cgroupParent, id);
-	const cgroup = toContainerCgroupPlan(runtime.cgroups, cgroupPath, toResourceFacts(config.linux?.resources ?? null), devices.rules);
+	const resources = toResourceFacts(config.linux?.resources ?? null);
+	const cgroup = toContainerCgroupPlan(runtime.cgroups, cgroupPath, resources, devices.rules);
 	const targetPid = findTargetPid(runtime, config, sandbox);
 	const logPath = toLogPath(config, sandbox);
 	const record = {
@@ -76,7 +79,7 @@ export async function planLaunch(runtime: Pick<Runtime, 'options' | 'cgroups' | 
 			maxLogLineBytes,
 			targetPid,
 		});
-	return {record, toSpec};
+	return {record, toSpec, facts: {cgroupPath, resources, deviceRules: devices.rules, seccomp: filter?.rules ?? null}};
 }
 
 /** Until the init has looked the user up in the image. */

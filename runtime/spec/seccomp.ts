@@ -21,6 +21,8 @@ const MAX_PROFILE_BYTES = 1 << 20;
 export interface SeccompProgram {
 	readonly key: string;
 	readonly program: Uint8Array;
+	/** What it was compiled from. */
+	readonly rules: SeccompProfile;
 }
 
 /**
@@ -115,7 +117,7 @@ export class SeccompCache {
 			await writeFileAtomic(path, program);
 		}
 		this.#remember(key, program);
-		return {key, program};
+		return {key, program, rules};
 	}
 
 	#remember(key: string, program: Uint8Array): void {

@@ -1,8 +1,9 @@
-import type {Monitor, MonitorContainer} from '../../native/native.js';
+import type {MonitorContainer} from '../../native/native.js';
 import {Rollback} from '../../base/rollback.js';
 import {lostExit, putExited, recordExit} from '../container/exit.js';
 import type {ContainerRecord} from '../container/record.js';
 import {undoCreate} from '../container/undo.js';
+import type {PodRuntime} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
 import type {SandboxRecord} from '../sandbox/record.js';
 import {stopLocked} from '../sandbox/stop.js';
@@ -51,7 +52,7 @@ async function recoverSandbox(runtime: Runtime, record: SandboxRecord, monitorAl
 			for (const container of creatingOf(runtime, record.id)) await undoCreate(runtime, container);
 			return;
 		}
-		const monitor = monitorAlive && record.bootId === runtime.options.bootId ? await runtime.monitors.reconnect(runtime.launcher, record.id) : null;
+		const monitor = monitorAlive && record.bootId === runtime.options.bootId ? await runtime.monitors.reconnect(runtime.handlers, record) : null;
 		if (monitor === null)
 			return await endSandbox(runtime, record, 'MonitorLost', record.bootId === runtime.options.bootId ? "the pod's monitor died" : 'the node was restarted');
 		await compareContainers(runtime, monitor, record.id);
@@ -59,7 +60,7 @@ async function recoverSandbox(runtime: Runtime, record: SandboxRecord, monitorAl
 	});
 }
 
-async function compareContainers(runtime: Runtime, monitor: Monitor, sandboxId: string): Promise<void> {
+async function compareContainers(runtime: Runtime, monitor: PodRuntime, sandboxId: string): Promise<void> {
 	const told = new Map((await monitor.list()).map(container => [container.containerId, container]));
 	for (const container of creatingOf(runtime, sandboxId)) {
 		await undoCreate(runtime, container);

@@ -1,0 +1,59 @@
+import {InvalidArgumentError, UnavailableError} from '../../base/errors.js';
+import type {Launcher} from '../../native/native.js';
+import type {SandboxRecord} from '../sandbox/record.js';
+import type {UserNamespaceSupport} from '../sandbox/user-namespace-support.js';
+import type {HandlerOptions, RuntimeHandler} from './handler.js';
+import {nativeHandler} from './native-handler.js';
+import {unconfiguredHandler} from './unconfigured-handler.js';
+
+export interface HandlerParts {
+	readonly launcher: Launcher;
+	readonly userNamespaces: UserNamespaceSupport;
+}
+
+/** The configured ways to run pods, by name; '' = native is always there. */
+export class RuntimeHandlers {
+	readonly #handlers = new Map<string, RuntimeHandler>();
+	readonly #launcher: Launcher;
+
+	constructor(launcher: Launcher, handlers: readonly RuntimeHandler[]) {
+		this.#launcher = launcher;
+		for (const handler of handlers) this.#handlers.set(handler.name, handler);
+	}
+
+	/** The default first, then as configured. */
+	list(): readonly RuntimeHandler[] {
+		return [...this.#handlers.values()];
+	}
+
+	/**
+	 * For a new pod.
+	 *
+	 * @throws {InvalidArgumentError} not configured; names those that are. {UnavailableError} its runtime cannot be used on this node.
+	 */
+	choose(name: string): RuntimeHandler {
+		const field = 'runtime_handler';
+		const handler = this.#handlers.get(name);
+		if (handler === undefined) {
+			const configured = this.list().map(each => `"${each.name}" (${each.type})`);
+			throw new InvalidArgumentError(`${field} "${name}" is not configured; configured: ${configured.join(', ')}`, {field});
+		}
+		if (handler.problem !== null) throw new UnavailableError(`${field} "${name}" cannot be used on this node: ${handler.problem}`, {field});
+		return handler;
+	}
+
+	/** Of a pod that there is. One whose handler was taken out of the config since then can be looked at, stopped and removed. */
+	of({runtimeHandler}: Pick<SandboxRecord, 'runtimeHandler'>): RuntimeHandler {
+		return this.#handlers.get(runtimeHandler) ?? unconfiguredHandler(runtimeHandler, this.#launcher);
+	}
+}
+
+/** Looks at each configured runtime. Never throws for one that cannot be used: its `problem` says why. */
+export async function openHandlers(options: readonly HandlerOptions[], parts: HandlerParts): Promise<RuntimeHandlers> {
+	const handlers = await Promise.all(options.map(one => openHandler(one, parts)));
+	return new RuntimeHandlers(parts.launcher, [nativeHandler('', parts.launcher, parts.userNamespaces), ...handlers]);
+}
+
+async function openHandler({name}: HandlerOptions, parts: HandlerParts): Promise<RuntimeHandler> {
+	return nativeHandler(name, parts.launcher, parts.userNamespaces);
+}
