@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import {isIPv4} from 'node:net';
+import {isIP, isIPv4} from 'node:net';
 
 /** One key of the config file: its rule, its default, and what it means, with its unit. The only place that says any of these. */
 export interface Key<T> {
@@ -170,8 +170,18 @@ export const KEYS = {
 		},
 	},
 	streaming: {
-		address: key(v.pipe(text, v.check(isIPv4, 'must be an IPv4 address')), '127.0.0.1', 'Where exec streams are served; the kubelet connects to it.'),
+		address: key(
+			v.pipe(
+				text,
+				v.check(value => isIP(value) !== 0, 'must be an IP address'),
+			),
+			'127.0.0.1',
+			'Where exec, attach and port-forward are served; the kubelet connects to it. Whoever has a URL, which is good once, may use it.',
+		),
 		port: key(integer(0, 65_535), 0, '0 = any free one.'),
+		tls_cert_file: key(textOrPath, '', 'PEM certificate, with its chain, to serve them over TLS; "" = plain HTTP. Read anew when it changes.'),
+		tls_key_file: key(textOrPath, '', 'PEM key of tls_cert_file.'),
+		tls_client_ca_file: key(textOrPath, '', 'PEM authorities: only clients with a certificate of theirs are served; "" = clients need none.'),
 	},
 	metrics: {
 		address: key(

@@ -29,7 +29,7 @@ for (const [what, content, message] of [
 	['a number out of range', '[runtime]\nmax_log_line_bytes = 1\n', ':2: runtime.max_log_line_bytes: must be a whole number from 256 to 1048576, is 1'],
 	['a fraction', '[streaming]\nport = 80.5\n', ':2: streaming.port: must be a whole number from 0 to 65535, is 80.5'],
 	['a port out of range', '[streaming]\nport = 65536\n', ':2: streaming.port: must be a whole number from 0 to 65535, is 65536'],
-	['an address that is none', '[streaming]\naddress = "localhost"\n', ':2: streaming.address: must be an IPv4 address, is "localhost"'],
+	['an address that is none', '[streaming]\naddress = "localhost"\n', ':2: streaming.address: must be an IP address, is "localhost"'],
 	[
 		'a subnet without a prefix',
 		'[network.embedded]\nsubnets = ["10.0.0.0"]\n',

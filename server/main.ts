@@ -16,7 +16,7 @@ import {takeDaemonLock} from './daemon-lock.js';
 import {createGrpcServer, shutDown} from './grpc-server.js';
 import {assertHost} from './host.js';
 import {openMetricsEndpoint} from './metrics-endpoint.js';
-import {launcherBinaryPath, toCniOptions, toImageOptions, toRuntimeOptions} from './options.js';
+import {launcherBinaryPath, toCniOptions, toImageOptions, toRuntimeOptions, toStreamingOptions} from './options.js';
 import {bindSocket} from './socket.js';
 import {openStreamingServer} from './streaming/server.js';
 import {readVersion} from './version.js';
@@ -90,7 +90,7 @@ async function openDaemon(config: Config, {proxy, log, closing}: Opening): Promi
 		launcherOomScoreAdj: config.runtime.launcher_oom_score_adj,
 	});
 	closing.add('close the runtime', () => opened.close());
-	const streaming = await openStreamingServer(config.streaming, log.child({room: 'streaming'}));
+	const streaming = await openStreamingServer(toStreamingOptions(config), log.child({room: 'streaming'}));
 	closing.add('close the streaming server', () => streaming.close());
 	const metrics = await openMetricsEndpoint(config.metrics, images, log);
 	closing.add('close the metrics endpoint', () => metrics.close());

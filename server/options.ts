@@ -1,9 +1,11 @@
 import {fileURLToPath} from 'node:url';
 import {join} from 'node:path';
+import {InvalidArgumentError} from '../base/errors.js';
 import type {CniOptions} from '../cni/cni.js';
 import type {ImageOptions, ProxyOptions, RegistryOptions} from '../image/image.js';
 import type {RuntimeOptions} from '../runtime/runtime.js';
 import type {Config} from './config-schema.js';
+import type {StreamingOptions} from './streaming/listen.js';
 
 export const NO_PROXY: ProxyOptions = {http: null, https: null, noProxy: ''};
 
@@ -55,6 +57,14 @@ export function toCniOptions(config: Config): CniOptions {
 		maxConcurrent: network.max_concurrent,
 		embedded: enabled ? {bridge, subnets, dataDir: join(config.root_dir, 'cni', 'addresses')} : null,
 	};
+}
+
+/** @throws {InvalidArgumentError} a certificate without its key, or the other way round. */
+export function toStreamingOptions({streaming}: Config): StreamingOptions {
+	const {address, port, tls_cert_file: certFile, tls_key_file: keyFile, tls_client_ca_file: clientCaFile} = streaming;
+	if ((certFile === '') !== (keyFile === '')) throw new InvalidArgumentError('streaming.tls_cert_file and streaming.tls_key_file: set both or neither');
+	if (clientCaFile !== '' && certFile === '') throw new InvalidArgumentError('streaming.tls_client_ca_file: needs streaming.tls_cert_file');
+	return {address, port, tls: certFile === '' ? null : {certFile, keyFile, clientCaFile: clientCaFile === '' ? null : clientCaFile}};
 }
 
 /** The static binary of launcher, monitor and init, as `make` leaves it: build/server/options.js → build/native/berth-launcher. */

@@ -1,8 +1,11 @@
-/** Versions of the channel protocol that kubectl, crictl and the kubelet speak, best first (k8s.io/cri-streaming, remotecommand). */
-export const CHANNEL_VERSIONS = ['v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io', 'channel.k8s.io'] as const;
-export type ChannelVersion = (typeof CHANNEL_VERSIONS)[number];
+import type {Readable, Writable} from 'node:stream';
 
-/** Streams of a session, as named by the header streamType. */
+/** Versions of the channel protocol that kubectl, crictl and the kubelet speak over SPDY, best first (k8s.io/cri-streaming, remotecommand). */
+export const CHANNEL_VERSIONS = ['v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io', 'channel.k8s.io'] as const;
+/** v5 is spoken over WebSocket only. */
+export type ChannelVersion = 'v5.channel.k8s.io' | (typeof CHANNEL_VERSIONS)[number];
+
+/** Streams of a session, as SPDY names them by the header streamType and WebSocket by number. */
 export type StreamType = 'error' | 'stdin' | 'stdout' | 'stderr' | 'resize';
 
 export interface WantedStreams {
@@ -12,13 +15,28 @@ export interface WantedStreams {
 	readonly stderr: boolean;
 }
 
-/** What the client will open. A terminal has no stderr of its own; its size can be told since v3. */
-export function expectedStreams(version: ChannelVersion, {tty, stdin, stdout, stderr}: WantedStreams): ReadonlySet<StreamType> {
-	const expected = new Set<StreamType>(['error']);
-	if (stdin) expected.add('stdin');
-	if (stdout) expected.add('stdout');
-	if (stderr && !tty) expected.add('stderr');
-	if (tty && (version === 'v4.channel.k8s.io' || version === 'v3.channel.k8s.io')) expected.add('resize');
+/** The client's side of a session, whatever carries it. */
+export interface Channels {
+	readonly version: ChannelVersion;
+	readonly streams: ReadonlyMap<StreamType, Readable & Writable>;
+	/** Aborts when the client is gone. */
+	readonly closed: AbortSignal;
+}
+
+/** What a session has besides its outcome. A terminal has no stderr of its own, and a size. */
+export function wantedStreams({tty, stdin, stdout, stderr}: WantedStreams): ReadonlySet<StreamType> {
+	const wanted = new Set<StreamType>(['error']);
+	if (stdin) wanted.add('stdin');
+	if (stdout) wanted.add('stdout');
+	if (stderr && !tty) wanted.add('stderr');
+	if (tty) wanted.add('resize');
+	return wanted;
+}
+
+/** What a SPDY client will open: a terminal's size can be told since v3. */
+export function expectedStreams(version: ChannelVersion, request: WantedStreams): ReadonlySet<StreamType> {
+	const expected = new Set(wantedStreams(request));
+	if (version === 'v2.channel.k8s.io' || version === 'channel.k8s.io') expected.delete('resize');
 	return expected;
 }
 
@@ -28,7 +46,7 @@ export type Outcome = {readonly exitCode: number} | {readonly failure: string};
 /** What goes over the error stream: since v4 a metav1.Status, before that text, and nothing for success. */
 export function outcomeText(version: ChannelVersion, outcome: Outcome): string {
 	const status = toStatusObject(outcome);
-	if (version === 'v4.channel.k8s.io') return JSON.stringify(status);
+	if (version === 'v5.channel.k8s.io' || version === 'v4.channel.k8s.io') return JSON.stringify(status);
 	return status.status === 'Success' ? '' : status.message;
 }
 

@@ -1,16 +1,8 @@
 import {finished} from 'node:stream/promises';
 import type {Readable, Writable} from 'node:stream';
 import type {ExecSession} from '../../native/native.js';
-import {outcomeText, type ChannelVersion, type Outcome, type StreamType} from './channels.js';
+import {outcomeText, type Channels, type Outcome} from './channels.js';
 import {pumpUntilExit} from './pump.js';
-
-/** The client's side of a session, whatever carries it. */
-export interface Channels {
-	readonly version: ChannelVersion;
-	readonly streams: ReadonlyMap<StreamType, Readable & Writable>;
-	/** Aborts when the client is gone. */
-	readonly closed: AbortSignal;
-}
 
 /**
  * Runs a command with the client's streams and tells it how it ended. When the client goes first, the command is killed. Never rejects.

@@ -108,15 +108,25 @@ export const spdyHeaders = {
 
 /** Presents a URL as client-go does. */
 export async function connect(url: string, headers: Readonly<Record<string, string | string[]>> = spdyHeaders, method = 'POST'): Promise<Answer> {
-	const {promise, resolve, reject} = Promise.withResolvers<Answer>();
+	const {upgraded, ...answer} = await present(url, headers, method);
+	return {...answer, client: upgraded === null ? null : new FakeClient(upgraded.socket, upgraded.head)};
+}
+
+/** An answer to a request for an upgrade, whatever it is to become. */
+export interface Presented extends Omit<Answer, 'client'> {
+	readonly upgraded: {readonly socket: Socket; readonly head: Buffer} | null;
+}
+
+export async function present(url: string, headers: Readonly<Record<string, string | string[]>>, method: string): Promise<Presented> {
+	const {promise, resolve, reject} = Promise.withResolvers<Presented>();
 	const outgoing = request(url, {method, headers, agent: false});
 	outgoing.on('upgrade', (response, socket, head) =>
-		resolve({statusCode: response.statusCode ?? 0, headers: response.headers, body: '', client: new FakeClient(socket as Socket, head)}),
+		resolve({statusCode: response.statusCode ?? 0, headers: response.headers, body: '', upgraded: {socket: socket as Socket, head}}),
 	);
 	outgoing.on('response', response => {
 		let body = '';
 		response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-		response.on('end', () => resolve({statusCode: response.statusCode ?? 0, headers: response.headers, body, client: null}));
+		response.on('end', () => resolve({statusCode: response.statusCode ?? 0, headers: response.headers, body, upgraded: null}));
 	});
 	outgoing.on('error', reject);
 	outgoing.end();

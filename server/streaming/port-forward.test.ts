@@ -29,9 +29,9 @@ const dialHere: Dial = async port => {
 
 async function clientOf(t: ExecutionContext, dial: Dial = dialHere, pairTimeoutMs = 20_000): Promise<FakeClient> {
 	const limits = {maxStreams: 8, pingIntervalMs: 60_000, idleTimeoutMs: 60_000};
-	const server = await openStreamingServer({address: '127.0.0.1', port: 0}, silentLog, {streamsTimeoutMs: pairTimeoutMs, limits});
+	const server = await openStreamingServer({address: '127.0.0.1', port: 0, tls: null}, silentLog, {streamsTimeoutMs: pairTimeoutMs, limits});
 	t.teardown(async () => await server.close());
-	const {client, headers: answered} = await connect(server.portForwardUrl('pod1', dial), headers);
+	const {client, headers: answered} = await connect(server.portForwardUrl({sandboxId: 'pod1', ports: []}, dial), headers);
 	t.is(answered['x-stream-protocol-version'], 'portforward.k8s.io');
 	return client!;
 }
@@ -146,9 +146,9 @@ test('a pod that does not read holds its client back, and nobody else', async t 
 });
 
 test('an exec token opens no port-forward, and the other way round; SPDY with another subprotocol is refused', async t => {
-	const server = await openStreamingServer({address: '127.0.0.1', port: 0}, silentLog);
+	const server = await openStreamingServer({address: '127.0.0.1', port: 0, tls: null}, silentLog);
 	t.teardown(async () => await server.close());
-	const url = server.portForwardUrl('pod1', dialHere);
+	const url = server.portForwardUrl({sandboxId: 'pod1', ports: []}, dialHere);
 	t.is((await connect(url)).statusCode, 403);
 	t.is((await connect(url.replace('/portforward/', '/exec/'))).statusCode, 404);
 	t.is((await connect(url, headers)).statusCode, 404, 'it was presented once already');

@@ -12,7 +12,7 @@ const plain: StreamedExec = {containerId: 'c1', command: ['sh'], tty: false, std
 const usual: StreamingTimes = {streamsTimeoutMs: 5000, limits: {maxStreams: 8, pingIntervalMs: 60_000, idleTimeoutMs: 60_000}};
 
 async function serverWith(t: ExecutionContext, times: StreamingTimes = usual) {
-	const server = await openStreamingServer({address: '127.0.0.1', port: 0}, silentLog, times);
+	const server = await openStreamingServer({address: '127.0.0.1', port: 0, tls: null}, silentLog, times);
 	t.teardown(async () => await server.close());
 	return server;
 }
@@ -187,8 +187,8 @@ test('a URL works once, and opens the command only then', async t => {
 });
 
 const refused: readonly (readonly [string, Readonly<Record<string, string | string[]>>, string, number, RegExp])[] = [
-	['no upgrade', {}, '', 400, /upgrade to SPDY\/3\.1 is required/],
-	['another protocol', {...spdyHeaders, Upgrade: 'websocket'}, '', 400, /only "Upgrade: SPDY\/3\.1"/],
+	['no upgrade', {}, '', 400, /upgrade to SPDY\/3\.1 or WebSocket is required/],
+	['another protocol', {...spdyHeaders, Upgrade: 'h2c'}, '', 400, /only "Upgrade: SPDY\/3\.1" and "Upgrade: websocket"/],
 	['no channel version', {Connection: 'Upgrade', Upgrade: 'SPDY/3.1'}, '', 400, /X-Stream-Protocol-Version is required/],
 	['unknown channel versions', {...spdyHeaders, 'X-Stream-Protocol-Version': ['v9.channel.k8s.io']}, '', 403, /v9\.channel\.k8s\.io/],
 	['an unknown token', spdyHeaders, 'x', 404, /no such session/],
@@ -264,7 +264,7 @@ test('a connection without data gets PINGs and ends after its idle time, and its
 });
 
 test('close ends sessions and idle sockets and kills their programs', async t => {
-	const server = await openStreamingServer({address: '127.0.0.1', port: 0}, silentLog, usual);
+	const server = await openStreamingServer({address: '127.0.0.1', port: 0, tls: null}, silentLog, usual);
 	const program = fakeSession();
 	const opened = Promise.withResolvers<void>();
 	const url = server.execUrl(plain, async (): Promise<ExecSession> => (opened.resolve(), program.session));

@@ -1,35 +1,118 @@
-import type {Readable, Writable} from 'node:stream';
-import {systemClock} from '../../base/clock.js';
-import {TimedOutError, UnavailableError} from '../../base/errors.js';
-import type {StreamType} from './channels.js';
-import type {SpdyConnection} from './spdy/connection.js';
-import type {SpdyStream} from './spdy/stream.js';
+import type {Duplex} from 'node:stream';
+import {createWebSocketStream, type WebSocket} from 'ws';
+import type {Logger} from '../../base/log.js';
+import {CHANNEL_VERSIONS, type ChannelVersion, type Channels, expectedStreams, type Outcome, type WantedStreams} from './channels.js';
+import {type Dial, type ForwardClient, servePortForward} from './port-forward.js';
+import {collectStreams} from './spdy/collect.js';
+import {SpdyConnection, type SpdyLimits} from './spdy/connection.js';
+import {PORT_FORWARD_VERSIONS, spdyForwardClient} from './spdy/pairs.js';
+import type {Spoken} from './upgrade.js';
+import type {WebSocketConnection} from './websocket/connection.js';
+import {COMMAND_PROTOCOLS, FORWARD_PROTOCOLS, TUNNEL_SUBPROTOCOL, type ChannelProtocol} from './websocket/protocols.js';
+import {openCommandChannels, openForwardChannels} from './websocket/sessions.js';
 
-/**
- * Waits until the client opened every stream of `expected`, each once; others are refused. Also refuses what it opens later.
- *
- * @throws {TimedOutError} not all came within `timeoutMs`.
- * @throws {UnavailableError} the connection closed first.
- */
-export async function collectStreams(
-	connection: SpdyConnection,
-	expected: ReadonlySet<StreamType>,
-	timeoutMs: number,
-): Promise<ReadonlyMap<StreamType, Readable & Writable>> {
-	const streams = new Map<StreamType, Readable & Writable>();
-	const {promise: complete, resolve} = Promise.withResolvers<void>();
-	connection.on('stream', (stream: SpdyStream) => {
-		const type = stream.headers.get('streamtype') as StreamType | undefined;
-		if (type === undefined || !expected.has(type) || streams.has(type)) return connection.refuse(stream);
-		streams.set(type, stream);
-		if (streams.size === expected.size) resolve();
-	});
-	const waited = new AbortController();
-	const stop = AbortSignal.any([waited.signal, connection.closed]);
-	const inTime = await Promise.race([complete.then(() => true), systemClock.sleep(timeoutMs, stop).then(() => false)]);
-	waited.abort();
-	if (inTime) return streams;
-	if (connection.closed.aborted) throw new UnavailableError('the client closed the connection before it opened its streams');
-	const missing = [...expected].filter(type => !streams.has(type));
-	throw new TimedOutError(`the client did not open its streams within ${timeoutMs} ms: ${missing.join(', ')}`);
+interface PendingCommand {
+	readonly kind: 'exec';
+	readonly containerId: string;
+	readonly wanted: WantedStreams;
+	/** Never rejects. */
+	readonly serve: (channels: Channels) => Promise<Outcome>;
+}
+interface PendingForward {
+	readonly kind: 'portforward';
+	readonly sandboxId: string;
+	readonly ports: readonly number[];
+	readonly dial: Dial;
+}
+/** What a token stands for. */
+export type Pending = PendingCommand | PendingForward;
+
+/** What each kind of session can be carried by. */
+export const SPOKEN: Readonly<Record<Pending['kind'], Spoken>> = {
+	exec: {spdy: CHANNEL_VERSIONS, websocket: COMMAND_PROTOCOLS, tunnel: null},
+	portforward: {spdy: PORT_FORWARD_VERSIONS, websocket: FORWARD_PROTOCOLS, tunnel: TUNNEL_SUBPROTOCOL},
+};
+
+/** A client after its upgrade. */
+export type Upgraded =
+	| {readonly transport: 'spdy'; readonly version: string; readonly socket: Duplex; readonly head: Buffer}
+	| {readonly transport: 'tunnel'; readonly websocket: WebSocket}
+	| {readonly transport: 'websocket'; readonly protocol: ChannelProtocol; readonly websocket: WebSocket};
+
+export interface SessionChoices {
+	readonly log: Logger;
+	readonly times: {readonly streamsTimeoutMs: number; readonly limits: SpdyLimits};
+	/** Ends the session. */
+	readonly closing: AbortSignal;
+}
+
+/** Two streams for each forwarded connection: a browser opens many at once. */
+const MAX_PORT_FORWARD_STREAMS = 512;
+
+/** Serves one client to its end. Never rejects. */
+export async function runSession(upgraded: Upgraded, pending: Pending, choices: SessionChoices): Promise<void> {
+	if (pending.kind === 'portforward') return await runForward(upgraded, pending, choices);
+	return await runCommand(upgraded, pending, choices);
+}
+
+async function runCommand(upgraded: Upgraded, {kind, containerId, wanted, serve}: PendingCommand, choices: SessionChoices): Promise<void> {
+	const {log, times} = choices;
+	const {connection, open} = commandCarrier(upgraded, wanted, times);
+	guard(connection, {containerId, kind}, choices);
+	try {
+		const outcome = await serve(await open());
+		log.debug({containerId, kind, ...outcome}, 'session ended');
+	} catch (err) {
+		log.warn({err, containerId, kind}, 'session failed');
+	} finally {
+		connection.end();
+	}
+}
+
+function commandCarrier(
+	upgraded: Upgraded,
+	wanted: WantedStreams,
+	{limits, streamsTimeoutMs}: SessionChoices['times'],
+): {readonly connection: SpdyConnection | WebSocketConnection; readonly open: () => Promise<Channels>} {
+	if (upgraded.transport === 'websocket') {
+		const {connection, channels} = openCommandChannels(upgraded.websocket, {protocol: upgraded.protocol, limits}, wanted);
+		return {connection, open: async () => channels};
+	}
+	const connection = openSpdy(upgraded, limits);
+	const version = (upgraded.transport === 'spdy' ? upgraded.version : CHANNEL_VERSIONS[0]) as ChannelVersion;
+	const streams = collectStreams(connection, expectedStreams(version, wanted), streamsTimeoutMs);
+	return {connection, open: async () => ({version, streams: await streams, closed: connection.closed})};
+}
+
+async function runForward(upgraded: Upgraded, {sandboxId, ports, dial}: PendingForward, choices: SessionChoices): Promise<void> {
+	const {connection, client} = forwardCarrier(upgraded, ports, choices.times);
+	guard(connection, {sandboxId, kind: 'portforward'}, choices);
+	await servePortForward(client, {sandboxId, dial, log: choices.log});
+}
+
+function forwardCarrier(
+	upgraded: Upgraded,
+	ports: readonly number[],
+	{limits, streamsTimeoutMs}: SessionChoices['times'],
+): {readonly connection: SpdyConnection | WebSocketConnection; readonly client: ForwardClient} {
+	if (upgraded.transport === 'websocket') return openForwardChannels(upgraded.websocket, {protocol: upgraded.protocol, limits}, ports);
+	const connection = openSpdy(upgraded, {...limits, maxStreams: MAX_PORT_FORWARD_STREAMS});
+	return {connection, client: spdyForwardClient(connection, streamsTimeoutMs)};
+}
+
+function openSpdy(upgraded: Exclude<Upgraded, {transport: 'websocket'}>, limits: SpdyLimits): SpdyConnection {
+	if (upgraded.transport === 'spdy') return new SpdyConnection(upgraded.socket, upgraded.head, limits);
+	const {websocket} = upgraded;
+	const connection = new SpdyConnection(createWebSocketStream(websocket), Buffer.alloc(0), limits);
+	// A stream that nobody reads does not see its end.
+	websocket.once('close', () => connection.destroy());
+	return connection;
+}
+
+/** What goes wrong on the wire is said; the daemon's end is the session's. */
+function guard(connection: SpdyConnection | WebSocketConnection, facts: object, {log, closing}: SessionChoices): void {
+	const end = (): void => connection.destroy();
+	closing.addEventListener('abort', end, {once: true});
+	connection.once('broken', (err: Error) => log.warn({err, ...facts}, 'streaming client cut off: what it sent follows no protocol'));
+	connection.once('close', () => closing.removeEventListener('abort', end));
 }

@@ -1,18 +1,15 @@
 import {EventEmitter} from 'node:events';
-import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
 import {systemClock} from '../../../base/clock.js';
-import {CancelledError, UnavailableError} from '../../../base/errors.js';
+import {CancelledError, InvalidArgumentError, UnavailableError} from '../../../base/errors.js';
+import {Liveness, type LivenessLimits} from '../liveness.js';
 import {controlFrame, dataHead, FLAG_FIN, FLAG_UNIDIRECTIONAL, FrameParser, FrameType, GoAwayStatus, StreamStatus, type Frame} from './frames.js';
 import {HeaderDecoder, HeaderEncoder, type Headers} from './headers.js';
 import {SpdyStream, type StreamWire} from './stream.js';
 
-export interface SpdyLimits {
+export interface SpdyLimits extends LivenessLimits {
 	/** Streams open at once. */
 	readonly maxStreams: number;
-	/** A PING goes out this often: a peer that is gone answers it with a reset, even while nobody reads. */
-	readonly pingIntervalMs: number;
-	/** No data either way for so long ends the connection. */
-	readonly idleTimeoutMs: number;
 }
 
 /** Data frames are cut at this. */
@@ -26,10 +23,10 @@ const LINGER_MS = 10_000;
  * The server's side of a SPDY/3.1 connection, as far as Kubernetes' clients use it: the client opens streams, nobody uses SPDY's flow control
  * (moby/spdystream never sends WINDOW_UPDATE), so back-pressure is the socket's.
  *
- * Emits 'stream' for each stream that the client opened and that was accepted, and 'close' once.
+ * Emits 'stream' for each stream that the client opened and that was accepted, 'broken' when what came is not SPDY, and 'close' once.
  */
-export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: []}> {
-	readonly #socket: Socket;
+export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; broken: [Error]; close: []}> {
+	readonly #socket: Duplex;
 	readonly #limits: SpdyLimits;
 	readonly #parser = new FrameParser();
 	readonly #decoder = new HeaderDecoder();
@@ -39,19 +36,23 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 	readonly #closed = new AbortController();
 	#lastStreamId = 0;
 	#ending = false;
-	#lastDataMs = systemClock.monotonicMs();
+	readonly #liveness: Liveness;
+	#pingId = 0;
 
-	/** @param head What the HTTP parser read beyond the request. */
-	constructor(socket: Socket, head: Buffer, limits: SpdyLimits) {
+	/**
+	 * @param socket The upgraded socket, or what carries its bytes.
+	 * @param head What the HTTP parser read beyond the request.
+	 */
+	constructor(socket: Duplex, head: Buffer, limits: SpdyLimits) {
 		super();
 		this.#socket = socket;
 		this.#limits = limits;
-		socket.setNoDelay(true);
-		socket.on('data', chunk => this.#receive(chunk));
+		this.#liveness = new Liveness(limits);
+		socket.on('data', (chunk: Buffer) => this.#receive(chunk));
 		socket.on('end', () => this.destroy());
 		socket.on('error', () => this.destroy());
 		socket.on('close', () => this.destroy());
-		void this.#watch();
+		void this.#liveness.watch(this.closed, {ping: () => this.#ping(), destroy: () => this.destroy()});
 		// Later, so that the owner can listen for the streams first.
 		if (head.length > 0) queueMicrotask(() => this.#receive(head));
 	}
@@ -90,8 +91,9 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 		if (this.closed.aborted || this.#ending) return;
 		try {
 			for (const frame of this.#parser.push(chunk)) this.#handle(frame);
-		} catch {
+		} catch (error) {
 			// After bad framing nothing that follows can be understood.
+			this.emit('broken', error as Error);
 			this.#send(controlFrame(FrameType.GOAWAY, 0, this.#lastStreamId, GoAwayStatus.PROTOCOL_ERROR));
 			this.destroy();
 		}
@@ -101,7 +103,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 		if (this.closed.aborted) return;
 		switch (frame.kind) {
 			case 'data':
-				this.#lastDataMs = systemClock.monotonicMs();
+				this.#liveness.touch();
 				// A stream that we closed may still get what was under way.
 				this.#streams.get(frame.streamId)?.receive(frame.data, frame.fin);
 				break;
@@ -128,9 +130,10 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 	}
 
 	#open(streamId: number, flags: number, headers: Headers): void {
-		if (streamId % 2 === 0 || streamId <= this.#lastStreamId) throw new Error('stream ids of a client are odd and rise');
+		if (streamId % 2 === 0 || streamId <= this.#lastStreamId)
+			throw new InvalidArgumentError(`stream id ${streamId} after ${this.#lastStreamId}: a client's must be odd and rise`);
 		this.#lastStreamId = streamId;
-		this.#lastDataMs = systemClock.monotonicMs();
+		this.#liveness.touch();
 		if ((flags & FLAG_UNIDIRECTIONAL) !== 0 || this.#streams.size >= this.#limits.maxStreams) {
 			this.#send(controlFrame(FrameType.RST_STREAM, 0, streamId, StreamStatus.REFUSED_STREAM));
 			return;
@@ -155,7 +158,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 
 	#writeData(streamId: number, data: Buffer, fin: boolean, done: (error?: Error | null) => void): void {
 		if (this.closed.aborted || this.#socket.writableEnded) return done(new UnavailableError('the connection is closed'));
-		this.#lastDataMs = systemClock.monotonicMs();
+		this.#liveness.touch();
 		this.#socket.cork();
 		for (let offset = 0; offset < data.length; offset += MAX_DATA_BYTES) {
 			const piece = data.subarray(offset, offset + MAX_DATA_BYTES);
@@ -188,12 +191,8 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; close: [
 		if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.destroy();
 	}
 
-	async #watch(): Promise<void> {
-		for (let pingId = 2; ; pingId = (pingId + 2) % 0x1_0000_0000) {
-			await systemClock.sleep(this.#limits.pingIntervalMs, this.closed);
-			if (this.closed.aborted) return;
-			if (systemClock.monotonicMs() - this.#lastDataMs > this.#limits.idleTimeoutMs) return this.destroy();
-			this.#send(controlFrame(FrameType.PING, 0, pingId));
-		}
+	#ping(): void {
+		this.#pingId = (this.#pingId + 2) % 0x1_0000_0000;
+		this.#send(controlFrame(FrameType.PING, 0, this.#pingId));
 	}
 }
