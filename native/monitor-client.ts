@@ -3,8 +3,20 @@ import {AlreadyExistsError, CorruptError, SyscallError, UnavailableError} from '
 import {addon, callAddon} from './addon.js';
 import {Connection, type ConnectionEvents, type Reply} from './connection.js';
 import {exec, execSync, type ExecHost} from './exec.js';
+import {openForeign} from './foreign.js';
 import {launchFiles, writeLaunchSpec} from './launch-spec.js';
-import type {CreatedContainer, ExecRequest, ExecResult, ExecSession, ExitRecord, LaunchSpec, LauncherEvents, Monitor, MonitorContainer} from './native.js';
+import type {
+	CreatedContainer,
+	ExecRequest,
+	ExecResult,
+	ExecSession,
+	ExitRecord,
+	ForeignContainer,
+	LaunchSpec,
+	LauncherEvents,
+	Monitor,
+	MonitorContainer,
+} from './native.js';
 import {BodyReader, BodyWriter} from './protocol.js';
 import {MESSAGE, PHASE, TAG} from './protocol-numbers.js';
 
@@ -85,6 +97,20 @@ export class MonitorClient implements Monitor, ExecHost {
 
 	async reopenLog(containerId: string): Promise<void> {
 		await this.#ask(MESSAGE.REOPEN_LOG, ofContainer(containerId));
+	}
+
+	async createForeign(container: ForeignContainer): Promise<void> {
+		const {body, fds} = await openForeign(container);
+		await this.#ask(MESSAGE.CREATE_FOREIGN, body, fds);
+	}
+
+	async foreignStarted(containerId: string, pid: number, startedAtNs: bigint): Promise<void> {
+		await this.#ask(MESSAGE.FOREIGN_STARTED, ofContainer(containerId).u32(TAG.PID, pid).u64(TAG.STARTED_AT_NS, startedAtNs));
+	}
+
+	async foreignExited(containerId: string, {exitCode, finishedAtNs, oomKilled}: ExitRecord): Promise<void> {
+		const body = ofContainer(containerId).u32(TAG.EXIT_CODE, exitCode).u64(TAG.FINISHED_AT_NS, finishedAtNs).bool(TAG.OOM_KILLED, oomKilled);
+		await this.#ask(MESSAGE.FOREIGN_EXITED, body);
 	}
 
 	async list(): Promise<readonly MonitorContainer[]> {

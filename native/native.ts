@@ -112,6 +112,11 @@ export interface Monitor {
 	removeContainer(containerId: string): Promise<void>;
 	/** Opens the log file anew at its path; the new file exists when this resolves. */
 	reopenLog(containerId: string): Promise<void>;
+	/** Takes up a container whose process another keeper holds (a shim): the monitor writes its log and keeps its end. signal, exec and resize are the keeper's. */
+	createForeign(container: ForeignContainer): Promise<void>;
+	foreignStarted(containerId: string, pid: number, startedAtNs: bigint): Promise<void>;
+	/** The exit is reported as any other, once its output has ended. Idempotent: the first word stays. */
+	foreignExited(containerId: string, exit: ExitRecord): Promise<void>;
 	/** All containers that the monitor knows: its word wins over the journal. */
 	list(): Promise<readonly MonitorContainer[]>;
 	/** Runs a command in a running container to its end. `timeoutMs` 0 = none; at the timeout only the exec's own process tree is killed. Never waits on pipes that a background child inherited. */
@@ -120,6 +125,16 @@ export interface Monitor {
 	exec(request: ExecRequest & {readonly stdin: boolean}): Promise<ExecSession>;
 	/** Kills every container, removes cgroups, sockets and the pod's run directory, ends the monitor. Idempotent. */
 	destroy(): Promise<void>;
+}
+
+/** Paths are of FIFOs, made when missing; null: there is none. */
+export interface ForeignContainer {
+	readonly containerId: string;
+	readonly log: LogSpec | null;
+	readonly stdoutPath: string;
+	readonly stderrPath: string | null;
+	/** Held open, so that the container's stdin has no end before it is closed. */
+	readonly stdinPath: string | null;
 }
 
 export interface CreatedContainer {

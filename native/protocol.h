@@ -116,6 +116,14 @@ enum message_type {
 	/* Reserved for attach: CONTAINER_ID, [STDOUT_FD], [STDERR_FD] -> [fd 0: stdin or terminal]. */
 	MESSAGE_ATTACH = 42,
 
+	/* CONTAINER_ID, [LOG], [STDOUT_FD], [STDERR_FD]: what to read its output from, [STDIN_FD]: to be held open -> nothing. A container whose
+	 * process is another's (a shim's): the monitor has its log and its end. SIGNAL and EXEC are not for it. */
+	MESSAGE_CREATE_FOREIGN = 54,
+	/* CONTAINER_ID, PID, STARTED_AT_NS -> nothing. */
+	MESSAGE_FOREIGN_STARTED = 55,
+	/* CONTAINER_ID, EXIT_CODE, FINISHED_AT_NS, OOM_KILLED -> nothing. EXITED follows once its output has ended, 2 s later at most. */
+	MESSAGE_FOREIGN_EXITED = 56,
+
 	/* SANDBOX_ID. Comes after the launcher killed what was left of the pod and wrote the exit records. */
 	MESSAGE_EVENT_MONITOR_LOST = 64,
 	/* CONTAINER_ID, EXIT_CODE, FINISHED_AT_NS, OOM_KILLED. The exit record is written before. */

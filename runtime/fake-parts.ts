@@ -1,6 +1,6 @@
 import type {Attachment, AttachResult, Cni} from '../cni/cni.js';
 import type {ImageRecord, ImageStore} from '../image/image.js';
-import type {CreatedContainer, ExitRecord, Launcher, LaunchSpec, Monitor, MonitorContainer, MonitorRequest} from '../native/native.js';
+import type {CreatedContainer, ExitRecord, ForeignContainer, Launcher, LaunchSpec, Monitor, MonitorContainer, MonitorRequest} from '../native/native.js';
 
 /** What the fakes did, in order: "verb object". A step whose name is in `failing` throws instead, once per entry. */
 export class Trace {
@@ -56,6 +56,21 @@ export class FakeMonitor implements Monitor {
 	async removeContainer(containerId: string): Promise<void> {
 		await this.#trace.step('monitor.removeContainer');
 		this.containers.delete(containerId);
+	}
+
+	async createForeign({containerId}: ForeignContainer): Promise<void> {
+		await this.#trace.step('monitor.createForeign');
+		this.containers.set(containerId, {containerId, pid: 0, phase: 'created', startedAtNs: 0n, exit: null});
+	}
+
+	async foreignStarted(containerId: string, pid: number, startedAtNs: bigint): Promise<void> {
+		await this.#trace.step('monitor.foreignStarted');
+		this.containers.set(containerId, {containerId, pid, phase: 'running', startedAtNs, exit: null});
+	}
+
+	async foreignExited(containerId: string, exit: ExitRecord): Promise<void> {
+		await this.#trace.step('monitor.foreignExited');
+		this.exit(containerId, exit);
 	}
 
 	async reopenLog(): Promise<void> {

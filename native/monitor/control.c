@@ -22,6 +22,10 @@ void on_signal(struct connection *connection, struct message *message)
 		reply_error(asker, container == NULL ? ENOENT : EINVAL, "signal");
 		return;
 	}
+	if (container->foreign) {
+		reply_error(asker, EOPNOTSUPP, "signal");
+		return;
+	}
 	if (all && signo == SIGKILL)
 		cgroup_kill(&container->joins);
 	else if (all)
@@ -176,6 +180,7 @@ void go_on(void)
 	struct container *next;
 	for (struct container *container = monitor.containers; container != NULL; container = next) {
 		next = container->next;
+		go_on_draining(container);
 		if (container->removing && !go_on_removing(container))
 			loop_tick_in(RETRY_MS);
 	}

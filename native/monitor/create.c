@@ -41,7 +41,7 @@ void free_container(struct container *container)
 	free(container);
 }
 
-static struct container *new_container(struct span body)
+struct container *new_container(struct span body)
 {
 	struct container *container = calloc(1, sizeof *container);
 	if (container == NULL)
@@ -57,7 +57,7 @@ static struct container *new_container(struct span body)
 	return container;
 }
 
-static int open_log(struct container *container, struct message *message, struct failure *failure)
+int open_log(struct container *container, struct message *message, struct failure *failure)
 {
 	struct span log;
 	if (!get_span(message->body, TAG_LOG, &log))

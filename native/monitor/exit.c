@@ -28,6 +28,13 @@ static void tell_exit(const struct container *container)
 	send_event(writer);
 }
 
+void tell_exited(const struct container *container)
+{
+	record_exit(container);
+	tell_exit(container);
+	tell_drop(container);
+}
+
 static void container_exited(struct container *container, uint32_t exit_code)
 {
 	/* How the exec went is still in the socket when the program was quick. */
@@ -45,9 +52,7 @@ static void container_exited(struct container *container, uint32_t exit_code)
 	container->oom_killed = cgroup_oom_killed(&container->joins);
 	if (container->removing)
 		return;
-	record_exit(container);
-	tell_exit(container);
-	tell_drop(container);
+	tell_exited(container);
 }
 
 static void child_exited(pid_t pid, uint32_t exit_code)

@@ -9,7 +9,8 @@
 void tell_keep(const struct container *container)
 {
 	struct connection *launcher = find_connection(monitor.launcher);
-	if (container->phase == PHASE_EXITED)
+	/* The keeper of a foreign one outlives us: whoever removes the pod asks it. */
+	if (container->phase == PHASE_EXITED || container->foreign)
 		return;
 	write_kept_record(monitor.directory_fd, container->id, container->pid, &container->joins);
 	if (launcher == NULL)

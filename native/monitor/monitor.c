@@ -25,6 +25,9 @@ static const struct {
 	{MESSAGE_RESIZE, on_resize},
 	{MESSAGE_DESTROY, on_destroy},
 	{MESSAGE_ADOPT, on_adopt},
+	{MESSAGE_CREATE_FOREIGN, on_create_foreign},
+	{MESSAGE_FOREIGN_STARTED, on_foreign_started},
+	{MESSAGE_FOREIGN_EXITED, on_foreign_exited},
 };
 
 static void on_message(struct connection *connection, struct message *message)

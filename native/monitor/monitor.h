@@ -22,6 +22,10 @@ struct container {
 	bool released;
 	bool removing;
 	bool own_pid_namespace;
+	/* Its process is not ours: foreign.c. */
+	bool foreign;
+	/* It has ended, and until when the rest of its output is waited for; 0 = not so. */
+	uint64_t drain_until_ms;
 	uint32_t exit_code;
 	bool oom_killed;
 	uint64_t started_at_ns;
@@ -93,9 +97,21 @@ void on_start(struct connection *connection, struct message *message);
 /* Reads what the init has to say; called when its socket is ready, and once more before its exit is dealt with. */
 void read_control(struct container *container);
 void free_container(struct container *container);
+struct container *new_container(struct span body);
+/* The log of a body that has one. */
+int open_log(struct container *container, struct message *message, struct failure *failure);
 
 /* exit.c */
 void on_children(struct watch *watch, uint32_t events);
+/* Writes the exit record, then tells everybody. */
+void tell_exited(const struct container *container);
+
+/* foreign.c */
+void on_create_foreign(struct connection *connection, struct message *message);
+void on_foreign_started(struct connection *connection, struct message *message);
+void on_foreign_exited(struct connection *connection, struct message *message);
+/* Tells its exit once its output is here. */
+void go_on_draining(struct container *container);
 
 /* exec.c */
 void on_exec(struct connection *connection, struct message *message);
