@@ -40,7 +40,7 @@ export interface RuntimeHandler {
  * One pod as its handler runs it: what a native Monitor does (native.ts says how each call behaves), whatever does it. A Monitor is one.
  * It outlives the daemon; exits come up by LauncherEvents.
  */
-export interface PodRuntime extends Omit<Monitor, 'createContainer'> {
+export interface PodRuntime extends Omit<Monitor, 'createContainer' | 'createForeign' | 'foreignStarted' | 'foreignExited'> {
 	createContainer(spec: LaunchSpec, facts: LaunchFacts): Promise<CreatedContainer>;
 }
 
