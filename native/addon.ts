@@ -80,6 +80,7 @@ export interface Addon {
 	removeTree(path: string, callback: Callback<void>): void;
 	treeUsage(path: string, callback: Callback<{bytes: number; inodes: number}>): void;
 	readFiles(paths: readonly string[], callback: Callback<(Buffer | null)[]>): void;
+	writeFile(path: string, value: string, callback: Callback<void>): void;
 	inheritDirectories(layerDir: string, lowerDirs: readonly string[], directories: Uint8Array, callback: Callback<void>): void;
 	syncFilesystem(path: string, callback: Callback<void>): void;
 	/** A connected socket to localhost of a network namespace ('' = the host's). */

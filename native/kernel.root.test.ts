@@ -83,6 +83,16 @@ test('treeUsage counts blocks and inodes, hard links once', async t => {
 	t.is(bytes, Number(stdout.split('\t')[0]));
 });
 
+test('writeFile writes once to what is there, makes nothing, and says what the kernel says', async t => {
+	const dir = await makeDir(t);
+	await writeFile(`${dir}/file`, 'before');
+	await kernel.writeFile(`${dir}/file`, 'af');
+	t.is(await readFile(`${dir}/file`, 'utf8'), 'affore');
+	await t.throwsAsync(kernel.writeFile(`${dir}/missing`, 'x'), {instanceOf: SyscallError, message: `write ${dir}/missing: ENOENT: no such file or directory`});
+	t.deepEqual(await readdir(dir), ['file']);
+	await t.throwsAsync(kernel.writeFile('/proc/self/oom_score_adj', '9999'), {instanceOf: SyscallError, message: /EINVAL/});
+});
+
 test('readFiles gives contents in order, null for what cannot be read, at most 64 KiB each', async t => {
 	const dir = await makeDir(t);
 	await writeFile(`${dir}/a`, 'a');

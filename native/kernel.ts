@@ -15,6 +15,7 @@ export function openKernel(clock: Clock): Kernel {
 		runProgram: async (request, signal) => await runProgram(clock, request, signal),
 		removeTree: async path => await callAddon(done => addon.removeTree(path, done)),
 		readFiles: async paths => await callAddon(done => addon.readFiles(paths, done)),
+		writeFile: async (path, value) => await callAddon(done => addon.writeFile(path, value, done)),
 		openUnpacker,
 		inheritDirectories: async (layerDir, lowerDirs, directories) => await callAddon(done => addon.inheritDirectories(layerDir, lowerDirs, directories, done)),
 		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),

@@ -331,6 +331,12 @@ export interface Kernel {
 	openFifoWriter(path: string): Promise<FifoWriter>;
 	/** Contents of many small files (cgroup statistics) in one pass; null for one that cannot be read. */
 	readFiles(paths: readonly string[]): Promise<readonly (Uint8Array | null)[]>;
+	/**
+	 * Writes to a file that is there (of a cgroup, of /proc) by one write(2). May take its time: a memory limit is waited for until the memory is given back.
+	 *
+	 * @throws {SyscallError} stage "write".
+	 */
+	writeFile(path: string, value: string): Promise<void>;
 	/** Unpacks one layer, see native/unpack. */
 	openUnpacker(request: UnpackRequest): Promise<Unpacker>;
 	/**

@@ -43,6 +43,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 	const kernel = {
 		pinNetworkNamespace: () => trace.step('kernel.pin'),
 		unpinNetworkNamespace: () => trace.step('kernel.unpin'),
+		readFiles: async (paths: readonly string[]) => paths.map(() => null),
 	} as unknown as Kernel;
 	const state = new StateStore(async entry => {
 		await trace.step(`journal.${entry.op}`);

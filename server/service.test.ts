@@ -72,8 +72,6 @@ const LATER = [
 	'ListPodSandboxStats',
 	'ListMetricDescriptors',
 	'ListPodSandboxMetrics',
-	'UpdateContainerResources',
-	'UpdatePodSandboxResources',
 	'CheckpointContainer',
 	'CheckpointPod',
 	'RestorePod',

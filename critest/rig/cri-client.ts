@@ -16,6 +16,8 @@ interface Calls {
 	CreateContainer: [cri.CreateContainerRequest, cri.CreateContainerResponse__Output];
 	StartContainer: [cri.StartContainerRequest, cri.StartContainerResponse__Output];
 	StopContainer: [cri.StopContainerRequest, cri.StopContainerResponse__Output];
+	UpdateContainerResources: [cri.UpdateContainerResourcesRequest, cri.UpdateContainerResourcesResponse__Output];
+	UpdatePodSandboxResources: [cri.UpdatePodSandboxResourcesRequest, cri.UpdatePodSandboxResourcesResponse__Output];
 	RemoveContainer: [cri.RemoveContainerRequest, cri.RemoveContainerResponse__Output];
 	ContainerStatus: [cri.ContainerStatusRequest, cri.ContainerStatusResponse__Output];
 	ListContainers: [cri.ListContainersRequest, cri.ListContainersResponse__Output];

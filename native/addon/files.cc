@@ -1,4 +1,4 @@
-// Many small files in one go, and syncfs(2).
+// Many small files in one go, writes to files of the kernel, and syncfs(2).
 #include "addon.h"
 #include "work.h"
 
@@ -51,6 +51,23 @@ NAN_METHOD(ReadFiles) {
 	}, ContentsToJs);
 }
 
+// writeFile(path, value, callback): one write(2) to a file that is there, as cgroup files and those of /proc want it
+NAN_METHOD(WriteFile) {
+	Arguments arguments(info);
+	std::string path = arguments.String();
+	std::string value = arguments.String();
+	v8::Local<v8::Function> callback = arguments.Function();
+	if (!arguments.ok()) return;
+	Submit(callback, [=] {
+		Fd file(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+		if (!file.valid()) Fail("write", path);
+		ssize_t written;
+		do written = write(file.get(), value.data(), value.size());
+		while (written < 0 && errno == EINTR);
+		if (written < 0) Fail("write", path);
+	});
+}
+
 // syncFilesystem(path, callback)
 NAN_METHOD(SyncFilesystem) {
 	Arguments arguments(info);
@@ -68,6 +85,7 @@ NAN_METHOD(SyncFilesystem) {
 
 void InitFiles(v8::Local<v8::Object> exports) {
 	Nan::SetMethod(exports, "readFiles", ReadFiles);
+	Nan::SetMethod(exports, "writeFile", WriteFile);
 	Nan::SetMethod(exports, "syncFilesystem", SyncFilesystem);
 }
 

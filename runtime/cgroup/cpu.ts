@@ -54,6 +54,17 @@ export function toCpuWeight(shares: bigint): number {
 	return Math.ceil(weight - 1e-9);
 }
 
+/** The other way, for a weight that did not come from shares: the smallest shares that have it. */
+export function toSharesOfWeight(weight: number): bigint {
+	let [low, high] = [MIN_SHARES, MAX_SHARES];
+	while (low < high) {
+		const middle = (low + high) / 2n;
+		if (toCpuWeight(middle) < weight) low = middle + 1n;
+		else high = middle;
+	}
+	return low;
+}
+
 const LIST = /^\d+(-\d+)?(,\d+(-\d+)?)*$/;
 
 /**

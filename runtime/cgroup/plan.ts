@@ -32,9 +32,14 @@ export function toSandboxCgroupPlan(hierarchies: CgroupHierarchies, cgroupPath: 
 	return {dirs: paths.flatMap(path => absoluteDirs(hierarchies, path)), writes, join: []};
 }
 
-function toWrites(hierarchies: CgroupHierarchies, cgroupPath: string, resources: ResourceFacts): CgroupWrite[] {
+/** Limits of a container's or pod's cgroup, without what its making needs. */
+export function toResourceWrites(hierarchies: CgroupHierarchies, cgroupPath: string, resources: ResourceFacts): CgroupWrite[] {
 	if (hierarchies.mode !== 'v2' || hierarchies.unified === null) return toV1Writes(hierarchies, cgroupPath, resources);
-	return [...toSubtree(hierarchies, cgroupPath), ...toV2Writes(hierarchies.unified.mountpoint, cgroupPath, resources)];
+	return toV2Writes(hierarchies.unified.mountpoint, cgroupPath, resources);
+}
+
+function toWrites(hierarchies: CgroupHierarchies, cgroupPath: string, resources: ResourceFacts): CgroupWrite[] {
+	return [...toSubtree(hierarchies, cgroupPath), ...toResourceWrites(hierarchies, cgroupPath, resources)];
 }
 
 function toSubtree(hierarchies: CgroupHierarchies, cgroupPath: string): CgroupWrite[] {

@@ -5,7 +5,7 @@ import {NamespaceMode as WireMode, Protocol, type PodSandboxConfig__Output, type
 import {toSandboxFacts} from '../spec/sandbox-config.js';
 import {toUserNamespace} from '../spec/user-namespace.js';
 import type {Runtime} from '../runtime.js';
-import type {NamespaceMode, SandboxRecord} from './record.js';
+import {ownCgroupParent, type NamespaceMode, type SandboxRecord} from './record.js';
 import {netnsPath, sandboxDir} from './undo.js';
 
 const MODES: Readonly<Record<number, NamespaceMode>> = {
@@ -28,7 +28,7 @@ export function toSandboxRecord(runtime: Pick<Runtime, 'options' | 'clock'>, con
 		namespace: config.metadata?.namespace ?? '',
 		attempt: config.metadata?.attempt ?? 0,
 	};
-	const cgroupParent = config.linux?.cgroup_parent || `${runtime.options.cgroupRoot}/pod-${id}`;
+	const cgroupParent = config.linux?.cgroup_parent || ownCgroupParent(runtime.options.cgroupRoot, id);
 	const record: SandboxRecord = {
 		kind: 'sandbox',
 		id,

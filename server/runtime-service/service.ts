@@ -21,6 +21,8 @@ import {handleStartContainer} from './start-container.js';
 import {handleStatus} from './status.js';
 import {handleStopContainer} from './stop-container.js';
 import {handleStopPodSandbox} from './stop-pod-sandbox.js';
+import {handleUpdateContainerResources} from './update-container-resources.js';
+import {handleUpdatePodSandboxResources} from './update-pod-sandbox-resources.js';
 import {handleUpdateRuntimeConfig} from './update-runtime-config.js';
 import {handleVersion} from './version.js';
 
@@ -35,6 +37,7 @@ function sandboxCalls(daemon: Daemon) {
 		StopPodSandbox: wrap('StopPodSandbox', 'changes', daemon, handleStopPodSandbox),
 		RemovePodSandbox: wrap('RemovePodSandbox', 'changes', daemon, handleRemovePodSandbox),
 		PodSandboxStatus: wrap('PodSandboxStatus', 'reads', daemon, handlePodSandboxStatus),
+		UpdatePodSandboxResources: wrap('UpdatePodSandboxResources', 'changes', daemon, handleUpdatePodSandboxResources),
 		ListPodSandbox: wrap('ListPodSandbox', 'reads', daemon, handleListPodSandbox),
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
@@ -45,6 +48,7 @@ function containerCalls(daemon: Daemon) {
 		StartContainer: wrap('StartContainer', 'changes', daemon, handleStartContainer),
 		StopContainer: wrap('StopContainer', 'changes', daemon, handleStopContainer),
 		RemoveContainer: wrap('RemoveContainer', 'changes', daemon, handleRemoveContainer),
+		UpdateContainerResources: wrap('UpdateContainerResources', 'changes', daemon, handleUpdateContainerResources),
 		ListContainers: wrap('ListContainers', 'reads', daemon, handleListContainers),
 		ContainerStatus: wrap('ContainerStatus', 'reads', daemon, handleContainerStatus),
 		ContainerStats: wrap('ContainerStats', 'reads', daemon, handleContainerStats),
@@ -74,8 +78,6 @@ function laterCalls(daemon: Daemon) {
 		ListPodSandboxStats: unimplemented('ListPodSandboxStats', daemon),
 		ListMetricDescriptors: unimplemented('ListMetricDescriptors', daemon),
 		ListPodSandboxMetrics: unimplemented('ListPodSandboxMetrics', daemon),
-		UpdateContainerResources: unimplemented('UpdateContainerResources', daemon),
-		UpdatePodSandboxResources: unimplemented('UpdatePodSandboxResources', daemon),
 		CheckpointContainer: unimplemented('CheckpointContainer', daemon),
 		CheckpointPod: unimplemented('CheckpointPod', daemon),
 		RestorePod: unimplemented('RestorePod', daemon),
