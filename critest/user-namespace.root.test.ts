@@ -160,7 +160,7 @@ test.serial('what cannot be is refused by its field, and leaves nothing', async 
 	const pod = await runPod(daemon, 'good', inUserNamespace());
 	for (const [changes, code, says] of [
 		[{mounts: [{host_path: '/proc/sys', container_path: '/x', ...mappings}]}, status.UNIMPLEMENTED, /host_path "\/proc\/sys" has no id-mapped mounts/],
-		[{mounts: [{host_path: '/tmp', container_path: '/x', ...mappings, gidMappings: userns_options.uids}]}, status.UNIMPLEMENTED, /uidMappings/],
+		[{mounts: [{host_path: '/tmp', container_path: '/x', ...mappings, gidMappings: []}]}, status.INVALID_ARGUMENT, /mounts\[0\]\.gidMappings: is empty/],
 		[{linux: {security_context: {run_as_user: {value: String(IDS)}}}}, status.INVALID_ARGUMENT, /run_as_user 65536 is not mapped/],
 		[{linux: {security_context: {namespace_options: {userns_options: {mode: MODE.NODE}, pid: 1}}}}, status.INVALID_ARGUMENT, /userns_options: not those/],
 	] as const) {

@@ -48,6 +48,7 @@
 
 #define CLONE_PIDFD_ 0x00001000ULL
 #define CLONE_NEWCGROUP_ 0x02000000
+#define CLONE_NEWTIME_ 0x00000080
 #define CLOSE_RANGE_CLOEXEC_ 4
 
 #define PROC_SUPER_MAGIC_ 0x9fa0
@@ -104,6 +105,14 @@ static inline int kernel_fsmount(int fs_fd, unsigned attributes)
 static inline int kernel_mount_setattr(int fd, unsigned flags, const struct mount_attributes *attributes)
 {
 	return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, attributes, sizeof *attributes);
+}
+
+/* Also what is mounted below, where its filesystems have it. -1 with errno: not even the top one. */
+static inline int kernel_map_mount(int fd, const struct mount_attributes *mapped)
+{
+	if (kernel_mount_setattr(fd, AT_RECURSIVE_, mapped) == 0)
+		return 0;
+	return kernel_mount_setattr(fd, 0, mapped);
 }
 
 static inline int kernel_pidfd_open(pid_t pid)

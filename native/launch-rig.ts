@@ -76,6 +76,7 @@ export class LaunchRig {
 			shmSizeBytes: 1 << 20,
 			cgroup: {...noCgroup, dirs: [this.#cgroup, `${this.#cgroup}/${sandboxId}`]},
 			userNamespace: null,
+			mountLabel: null,
 			...more,
 		};
 	}
@@ -106,6 +107,8 @@ export class LaunchRig {
 			log: {path: this.logPath(containerId), maxLineBytes: 4096},
 			stdin: 'null',
 			volumeDirs: ['/data'],
+			timeOffsets: null,
+			mountLabel: null,
 			...more,
 		};
 	}
@@ -145,6 +148,8 @@ export function shellProcess(script: string): ProcessSpec {
 		oomScoreAdj: null,
 		seccomp: null,
 		tty: false,
+		apparmorProfile: null,
+		selinuxLabel: null,
 	};
 }
 

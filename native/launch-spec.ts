@@ -1,8 +1,9 @@
 import path from 'node:path';
-import type {CgroupPlan, LaunchSpec, MonitorRequest, MountSpec, ProcessSpec, UserSpec} from './native.js';
+import type {CgroupPlan, IdMaps, LaunchSpec, MonitorRequest, MountSpec, ProcessSpec, TimeOffsets, UserSpec} from './native.js';
 import type {BodyWriter} from './protocol.js';
 import {CGROUP_NAMESPACE, GROUPS_POLICY, MOUNT_KIND, PID_NAMESPACE, POD_NAMESPACE, PROPAGATION, STDIN, TAG} from './protocol-numbers.js';
 
+const NS_PER_S = 1_000_000_000n;
 const PROPAGATIONS = {private: PROPAGATION.PRIVATE, slave: PROPAGATION.SLAVE, shared: PROPAGATION.SHARED} as const;
 const PID_NAMESPACES = {new: PID_NAMESPACE.NEW, pod: PID_NAMESPACE.POD, host: PID_NAMESPACE.HOST} as const;
 
@@ -23,6 +24,7 @@ export function writeMonitorRequest(body: BodyWriter, request: MonitorRequest): 
 			it.u32(TAG.FIRST_UID, uids.first).u32(TAG.UID_COUNT, uids.count).u32(TAG.FIRST_GID, gids.first).u32(TAG.GID_COUNT, gids.count),
 		);
 	}
+	if (request.mountLabel !== null) body.string(TAG.MOUNT_LABEL, request.mountLabel);
 	return writeCgroup(body, request.cgroup);
 }
 
@@ -52,6 +54,8 @@ export function writeLaunchSpec(body: BodyWriter, spec: LaunchSpec): BodyWriter 
 		body.group(TAG.LOG, it => it.u32(TAG.LOG_DIR_FD, fdCount).string(TAG.NAME, path.basename(logPath)).u32(TAG.MAX_LINE_BYTES, maxLineBytes));
 	}
 	body.u32(TAG.STDIN, spec.stdin === 'pipe' ? STDIN.PIPE : STDIN.NULL);
+	if (spec.mountLabel !== null) body.string(TAG.MOUNT_LABEL, spec.mountLabel);
+	if (spec.timeOffsets !== null) writeTimeOffsets(body, spec.timeOffsets);
 	return writeProcess(body, spec.process);
 }
 
@@ -93,7 +97,15 @@ function writeMount(body: BodyWriter, mount: MountSpec, fdIndex: number): void {
 			body.bool(TAG.READONLY, mount.readonly).bool(TAG.RECURSIVE_READONLY, mount.recursiveReadOnly);
 			body.bool(TAG.NOEXEC, mount.noexec).bool(TAG.NOSUID, mount.nosuid).bool(TAG.NODEV, mount.nodev);
 			body.u32(TAG.PROPAGATION, PROPAGATIONS[mount.propagation]);
-			if (mount.idMapped) body.bool(TAG.ID_MAPPED, true).string(TAG.PATH, mount.source);
+			if (mount.idMaps !== null) writeIdMaps(body, mount.idMaps);
+			else if (mount.idMapped) body.bool(TAG.ID_MAPPED, true);
+			if (mount.idMaps !== null || mount.idMapped) body.string(TAG.PATH, mount.source);
+			return;
+		case 'image':
+			body.u32(TAG.MOUNT_KIND, MOUNT_KIND.IMAGE).string(TAG.PATH, mount.image);
+			body.strings(TAG.LOWER_DIR, mount.lowerDirs).string(TAG.UPPER_DIR, mount.upperDir).string(TAG.WORK_DIR, mount.workDir);
+			if (mount.subPath !== '') body.string(TAG.SUB_PATH, mount.subPath);
+			body.bool(TAG.NOEXEC, mount.noexec).bool(TAG.NOSUID, mount.nosuid).bool(TAG.NODEV, mount.nodev);
 			return;
 		case 'shm':
 			body.u32(TAG.MOUNT_KIND, MOUNT_KIND.SHM);
@@ -103,6 +115,33 @@ function writeMount(body: BodyWriter, mount: MountSpec, fdIndex: number): void {
 			for (const {name, fstype, options} of mount.hierarchies) {
 				body.group(TAG.HIERARCHY, it => it.string(TAG.NAME, name).string(TAG.FSTYPE, fstype).string(TAG.MOUNT_DATA, options));
 			}
+	}
+}
+
+function writeIdMaps(body: BodyWriter, {uids, gids}: IdMaps): void {
+	for (const [tag, ranges] of [
+		[TAG.UID_MAP, uids],
+		[TAG.GID_MAP, gids],
+	] as const)
+		for (const {inside, outside, count} of ranges) body.group(tag, it => it.u32(TAG.INSIDE_ID, inside).u32(TAG.OUTSIDE_ID, outside).u32(TAG.ID_COUNT, count));
+}
+
+/** Numbers of the kernel's clocks (clock_gettime(2)). */
+const CLOCKS = {monotonic: 1, boottime: 7} as const;
+
+function writeTimeOffsets(body: BodyWriter, {monotonicNs, boottimeNs}: TimeOffsets): void {
+	for (const [clock, offsetNs] of [
+		[CLOCKS.monotonic, monotonicNs],
+		[CLOCKS.boottime, boottimeNs],
+	] as const) {
+		// Nanoseconds are never negative: -0.5 s is -1 s and 500,000,000 ns.
+		const nanoseconds = ((offsetNs % NS_PER_S) + NS_PER_S) % NS_PER_S;
+		body.group(TAG.TIME_OFFSET, it =>
+			it
+				.u32(TAG.CLOCK, clock)
+				.u64(TAG.SECONDS, (offsetNs - nanoseconds) / NS_PER_S)
+				.u32(TAG.NANOSECONDS, Number(nanoseconds)),
+		);
 	}
 }
 
@@ -135,6 +174,8 @@ export function writeProcess(body: BodyWriter, process: ProcessSpec): BodyWriter
 		if (process.oomScoreAdj !== null) it.u32(TAG.OOM_SCORE_ADJ, process.oomScoreAdj);
 		if (process.seccomp !== null) it.bytes(TAG.SECCOMP, process.seccomp);
 		it.bool(TAG.TTY, process.tty);
+		if (process.apparmorProfile !== null) it.string(TAG.APPARMOR_PROFILE, process.apparmorProfile);
+		if (process.selinuxLabel !== null) it.string(TAG.SELINUX_LABEL, process.selinuxLabel);
 	});
 }
 

@@ -102,6 +102,7 @@ launchTest('bind mounts: files and directories of the host, read-only where want
 		nodev: false,
 		propagation: 'private',
 		idMapped: false,
+		idMaps: null,
 	} as const;
 	const spec = await rig.launchSpec('pod', 'cat /in/file; echo; touch /in/file 2>/dev/null && echo writable; echo more > /logs/written');
 	const mounts = [

@@ -82,6 +82,8 @@ const plainProcess: ProcessSpec = {
 	oomScoreAdj: null,
 	seccomp: null,
 	tty: false,
+	apparmorProfile: null,
+	selinuxLabel: null,
 };
 const execOf = (script: string, execId = 'e1'): ExecRequest => ({containerId: 'c', execId, process: {...plainProcess, args: [script]}, cgroupJoin: []});
 const limits = {timeoutMs: 0, maxOutputBytes: 1 << 20};
@@ -237,6 +239,7 @@ const launch: LaunchSpec = {
 			nosuid: true,
 			nodev: true,
 			idMapped: true,
+			idMaps: null,
 			propagation: 'private',
 		},
 		{
@@ -250,6 +253,7 @@ const launch: LaunchSpec = {
 			nosuid: false,
 			nodev: false,
 			idMapped: false,
+			idMaps: null,
 			propagation: 'shared',
 		},
 	],
@@ -261,6 +265,8 @@ const launch: LaunchSpec = {
 	log: null,
 	stdin: 'null',
 	volumeDirs: ['/data'],
+	timeOffsets: null,
+	mountLabel: null,
 };
 
 test('createContainer sends detached mounts of the sources and the log directory, and closes its own', async t => {

@@ -1,3 +1,5 @@
+import type {MountSpec} from './mount-spec.js';
+
 /**
  * The whole seam to native code and to the kernel: plain data in, plain data out; `null` for "none", never `undefined`;
  * units in names; nanoseconds are bigint. Whoever calls has validated already. Everything is asynchronous: no call blocks the event loop.
@@ -18,6 +20,8 @@ export interface LauncherOptions {
 	/** Wished oom_score_adj of launcher and monitors; clamped to what is allowed. */
 	readonly oomScoreAdj: number;
 }
+
+export type {CgroupMountSpec, IdMapRange, IdMaps, MountSpec} from './mount-spec.js';
 
 export interface Native {
 	/** Connects to the live launcher of `runDir`, or starts one. Idempotent over daemon restarts. */
@@ -86,6 +90,8 @@ export interface MonitorRequest {
 	readonly cgroup: CgroupPlan;
 	/** The pod's own, which owns its other new namespaces; its containers run in it. null: the host's. */
 	readonly userNamespace: UserNamespaceSpec | null;
+	/** SELinux label of /dev/shm; null: none. */
+	readonly mountLabel: string | null;
 }
 
 /** Ids of a pod's user namespace (user_namespaces(7)): 0 to `count` - 1 inside are the host's from `first` on. */
@@ -184,6 +190,16 @@ export interface LaunchSpec {
 	readonly stdin: 'null' | 'pipe';
 	/** Image VOLUME paths that no mount covers: a fresh tmpfs is wrong, so they are plain directories of the writable layer, made when missing. */
 	readonly volumeDirs: readonly string[];
+	/** A time namespace of its own with these offsets of the node's clocks (time_namespaces(7)); null: the node's. */
+	readonly timeOffsets: TimeOffsets | null;
+	/** SELinux label of the root's files and of its tmpfs; null: none. */
+	readonly mountLabel: string | null;
+}
+
+/** Nanoseconds. The kernel refuses what would make a clock negative. */
+export interface TimeOffsets {
+	readonly monotonicNs: bigint;
+	readonly boottimeNs: bigint;
 }
 
 export interface RootfsSpec {
@@ -195,37 +211,6 @@ export interface RootfsSpec {
 	readonly readonly: boolean;
 	/** MS_PRIVATE, MS_SLAVE or MS_SHARED | MS_REC of the container's root. */
 	readonly propagation: 'private' | 'slave' | 'shared';
-}
-
-export type MountSpec =
-	/** A new filesystem: proc, sysfs, tmpfs, devpts, mqueue. `flags` are MS_* bits. */
-	| {readonly kind: 'filesystem'; readonly fstype: string; readonly target: string; readonly flags: number; readonly data: string}
-	/** A host path, opened in the daemon's mount namespace and passed as a detached mount. Follows symlinks of the host path. */
-	| {
-			readonly kind: 'bind';
-			readonly source: string;
-			readonly target: string;
-			readonly recursive: boolean;
-			readonly readonly: boolean;
-			/** Read-only of all submounts too (mount_setattr AT_RECURSIVE). */
-			readonly recursiveReadOnly: boolean;
-			readonly noexec: boolean;
-			readonly nosuid: boolean;
-			readonly nodev: boolean;
-			readonly propagation: 'private' | 'slave' | 'shared';
-			/** The files' ids on disk are ids of the pod's user namespace: an id-mapped mount. Not those of submounts. */
-			readonly idMapped: boolean;
-	  }
-	/** The pod's /dev/shm. */
-	| {readonly kind: 'shm'; readonly target: string}
-	/** The container's own cgroup view: cgroup2, or a tmpfs with one mount per v1 hierarchy (names as on the host, and the links cpu → cpu,cpuacct where the host has them). */
-	| {readonly kind: 'cgroup'; readonly target: string; readonly readonly: boolean; readonly hierarchies: readonly CgroupMountSpec[]};
-
-/** One hierarchy as seen in a container: `name` is the directory below /sys/fs/cgroup ('' for pure v2), `options` e.g. "cpu,cpuacct" or "name=systemd"; fstype cgroup or cgroup2. */
-export interface CgroupMountSpec {
-	readonly name: string;
-	readonly fstype: 'cgroup' | 'cgroup2';
-	readonly options: string;
 }
 
 export interface DeviceSpec {
@@ -256,6 +241,10 @@ export interface ProcessSpec {
 	/** A BPF program (struct sock_filter[]) from compileSeccomp, or null for unconfined. */
 	readonly seccomp: Uint8Array | null;
 	readonly tty: boolean;
+	/** Profile that the kernel has loaded; null: none is set. */
+	readonly apparmorProfile: string | null;
+	/** user:role:type:level; null: none is set. */
+	readonly selinuxLabel: string | null;
 }
 
 /** Who runs the process. The names are looked up within the rootfs by the init. */

@@ -143,6 +143,19 @@ export const TAG = {
 	STDERR_FD: 162,
 	PIDFD_FD: 163,
 	LOG_PIPE_FD: 164,
+	UID_MAP: 250,
+	GID_MAP: 251,
+	INSIDE_ID: 252,
+	OUTSIDE_ID: 253,
+	ID_COUNT: 254,
+	SUB_PATH: 255,
+	TIME_OFFSET: 256,
+	CLOCK: 257,
+	SECONDS: 258,
+	NANOSECONDS: 259,
+	APPARMOR_PROFILE: 260,
+	SELINUX_LABEL: 261,
+	MOUNT_LABEL: 262,
 } as const;
 export const ROLE = {DAEMON: 1, LAUNCHER: 2, MONITOR: 3} as const;
 export const PHASE = {CREATED: 1, RUNNING: 2, EXITED: 3} as const;
@@ -150,7 +163,7 @@ export const POD_NAMESPACE = {NETWORK: 1, IPC: 2, UTS: 4, PID: 8} as const;
 export const PID_NAMESPACE = {NEW: 0, POD: 1, HOST: 2, TARGET: 3} as const;
 export const CGROUP_NAMESPACE = {NEW: 0, HOST: 1} as const;
 export const PROPAGATION = {PRIVATE: 0, SLAVE: 1, SHARED: 2} as const;
-export const MOUNT_KIND = {FILESYSTEM: 1, BIND: 2, SHM: 3, CGROUP: 4} as const;
+export const MOUNT_KIND = {FILESYSTEM: 1, BIND: 2, SHM: 3, CGROUP: 4, IMAGE: 250} as const;
 export const STDIN = {NULL: 0, PIPE: 1} as const;
 export const GROUPS_POLICY = {MERGE: 0, STRICT: 1} as const;
 export const LAUNCH_FLAG = {SECCOMP_BEFORE_PARK: 1} as const;

@@ -263,8 +263,9 @@ enum tag {
 	/* group, list, in order: MOUNT_KIND, TARGET (path inside the rootfs), and by kind
 	 *   FILESYSTEM: FSTYPE, [MOUNT_FLAGS], [MOUNT_DATA]
 	 *   BIND: MOUNT_FD, [READONLY], [RECURSIVE_READONLY], [NOEXEC], [NOSUID], [NODEV], [PROPAGATION], [ID_MAPPED, PATH: of the source, to be named]
-	 *         (recursive or not was decided by whoever cloned the mount)
+	 *         UID_MAP*, GID_MAP*: of its own, in place of ID_MAPPED (recursive or not was decided by whoever cloned the mount)
 	 *   SHM: nothing more
+	 *   IMAGE: LOWER_DIR*, UPPER_DIR, WORK_DIR, [SUB_PATH], [NOEXEC], [NOSUID], [NODEV], PATH: the image, to be named. Always read-only
 	 *   CGROUP: [READONLY], HIERARCHY* */
 	TAG_MOUNT = 96,
 	/* u32: MOUNT_KIND_* */
@@ -360,6 +361,33 @@ enum tag {
 	TAG_PIDFD_FD = 163,
 	/* u32 fd index, list */
 	TAG_LOG_PIPE_FD = 164,
+
+	/* group, list: INSIDE_ID, OUTSIDE_ID, ID_COUNT. On disk the ids from INSIDE_ID on, on the node those from OUTSIDE_ID on */
+	TAG_UID_MAP = 250,
+	/* group, list: as UID_MAP */
+	TAG_GID_MAP = 251,
+	/* u32 */
+	TAG_INSIDE_ID = 252,
+	/* u32 */
+	TAG_OUTSIDE_ID = 253,
+	/* u32 */
+	TAG_ID_COUNT = 254,
+	/* string: inside an image, resolved in its root */
+	TAG_SUB_PATH = 255,
+	/* group, list, of CREATE_CONTAINER: CLOCK, SECONDS, [NANOSECONDS]. A time namespace with these offsets */
+	TAG_TIME_OFFSET = 256,
+	/* u32: CLOCK_MONOTONIC 1 or CLOCK_BOOTTIME 7 of the kernel */
+	TAG_CLOCK = 257,
+	/* u64 holding an i64 */
+	TAG_SECONDS = 258,
+	/* u32: 0 to 999999999 */
+	TAG_NANOSECONDS = 259,
+	/* string, of PROCESS: a profile that the kernel has */
+	TAG_APPARMOR_PROFILE = 260,
+	/* string, of PROCESS: user:role:type:level */
+	TAG_SELINUX_LABEL = 261,
+	/* string, of CREATE_CONTAINER and CREATE_MONITOR: what the files of the root, of tmpfs and of /dev/shm are labelled with */
+	TAG_MOUNT_LABEL = 262,
 };
 
 enum role {
@@ -404,6 +432,7 @@ enum mount_kind {
 	MOUNT_KIND_BIND = 2,
 	MOUNT_KIND_SHM = 3,
 	MOUNT_KIND_CGROUP = 4,
+	MOUNT_KIND_IMAGE = 250,
 };
 
 enum stdin_kind {

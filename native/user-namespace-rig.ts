@@ -61,6 +61,7 @@ export const bind = (source: string, target: string, idMapped: boolean): MountSp
 	nodev: false,
 	propagation: 'private',
 	idMapped,
+	idMaps: null,
 });
 export const withMounts =
 	(...mounts: MountSpec[]) =>

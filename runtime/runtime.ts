@@ -11,6 +11,7 @@ import type {HandlerOptions} from './handler/handler.js';
 import type {RuntimeHandlers} from './handler/handlers.js';
 import type {Monitors} from './sandbox/monitors.js';
 import type {UserNamespaceSupport} from './sandbox/user-namespace-support.js';
+import type {Rlimit} from './spec/rlimits.js';
 import type {SeccompCache} from './spec/seccomp.js';
 import type {StateStore} from './state/store.js';
 import type {CpuSamples} from './stats/cpu-samples.js';
@@ -28,6 +29,12 @@ export interface RuntimeOptions {
 	readonly maxLogLineBytes: number;
 	/** Capabilities of an unprivileged container that asks for nothing: "CAP_CHOWN", … */
 	readonly defaultCapabilities: readonly string[];
+	/** Of every container and exec. */
+	readonly defaultRlimits: readonly Rlimit[];
+	/** Of a pod's /dev/shm without an annotation. */
+	readonly shmSizeBytes: number;
+	/** AppArmor profile of RuntimeDefault; '' = none. */
+	readonly apparmorProfile: string;
 	/** JSON file of the default seccomp profile (containers/common form); '' = the built-in one. */
 	readonly seccompProfilePath: string;
 	/** ExecSync keeps at most this of each stream. */

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import {isIP, isIPv4} from 'node:net';
+import {toRlimit} from '../runtime/spec/rlimits.js';
 
 /** One key of the config file: its rule, its default, and what it means, with its unit. The only place that says any of these. */
 export interface Key<T> {
@@ -41,12 +42,21 @@ function isSubnet(value: string): boolean {
 	const [address = '', bits = '', ...rest] = value.split('/');
 	return rest.length === 0 && isIPv4(address) && /^\d{1,2}$/.test(bits) && Number(bits) >= 8 && Number(bits) <= 30;
 }
+function isUlimit(value: string): boolean {
+	try {
+		toRlimit(value);
+		return true;
+	} catch {
+		return false;
+	}
+}
 const subnet = v.pipe(text, v.check(isSubnet, 'must be an IPv4 subnet with a prefix of 8 to 30 bits, such as "10.88.0.0/16"'));
 const mirrorUrl = v.pipe(
 	text,
 	v.regex(/^https?:\/\/[^\s/@?#]+(?:\/[^\s?#@]*)?$/, 'must be a base URL such as "https://mirror.example:5000" without user, query or fragment'),
 );
 const capability = v.pipe(text, v.regex(/^CAP_[A-Z_]+$/, 'must be the name of a capability such as "CAP_CHOWN"'));
+const ulimit = v.pipe(text, v.check(isUlimit, 'must be a limit such as "nofile=1024:4096", "core=0" or "memlock=unlimited"'));
 const registryHost = v.pipe(
 	text,
 	v.regex(
@@ -201,6 +211,17 @@ export const KEYS = {
 			v.array(capability, 'must be an array of capabilities'),
 			DEFAULT_CAPABILITIES,
 			'What an unprivileged container gets when it asks for nothing.',
+		),
+		default_ulimits: key(
+			v.array(ulimit, 'must be an array of limits'),
+			[],
+			'Limits of every container and exec, "name=soft:hard" as in setrlimit(2): "nofile=1024:4096", "core=0", "memlock=unlimited". Others are the daemon\'s own.',
+		),
+		shm_size_bytes: key(integer(4096, 1024 * GIB), 64 * MIB, "Size of a pod's /dev/shm without an annotation berth.io/shm-size."),
+		apparmor_profile: key(
+			v.pipe(text, v.regex(/^[\w./-]*$/, 'must be the name of a profile')),
+			'',
+			'AppArmor profile of RuntimeDefault and of containers that name none, loaded by the node; "" = the latter are unconfined and the former refused. Only where the kernel has AppArmor.',
 		),
 		seccomp_profile: key(textOrPath, '', 'JSON file of the RuntimeDefault profile; "" = the built-in one.'),
 		max_log_line_bytes: key(integer(256, MIB), 16_384, 'A longer line of a container is logged in parts (tag P).'),

@@ -4,6 +4,7 @@ import {InvalidArgumentError} from '../base/errors.js';
 import type {CniOptions} from '../cni/cni.js';
 import type {ImageOptions, ProxyOptions, RegistryOptions} from '../image/image.js';
 import type {RuntimeOptions} from '../runtime/runtime.js';
+import {toRlimit} from '../runtime/spec/rlimits.js';
 import type {Config} from './config-schema.js';
 import type {StreamingOptions} from './streaming/listen.js';
 
@@ -18,6 +19,9 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 		cgroupRoot: config.cgroup_root,
 		maxLogLineBytes: config.runtime.max_log_line_bytes,
 		defaultCapabilities: config.runtime.default_capabilities,
+		defaultRlimits: config.runtime.default_ulimits.map(toRlimit),
+		shmSizeBytes: config.runtime.shm_size_bytes,
+		apparmorProfile: config.runtime.apparmor_profile,
 		seccompProfilePath: config.runtime.seccomp_profile,
 		maxExecOutputBytes: config.runtime.max_exec_output_bytes,
 		bootId,

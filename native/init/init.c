@@ -96,7 +96,7 @@ static int set_up_files(struct init *init)
 {
 	struct span body = init->job->body;
 	struct span rootfs = get_span_or_empty(body, TAG_ROOTFS);
-	if (map_layers(init, rootfs) != 0 || mount_rootfs(init, rootfs) != 0 || make_files_as_pod_root(init) != 0 || mount_all(init, body) != 0)
+	if (map_layers(init, body) != 0 || mount_rootfs(init, rootfs) != 0 || make_files_as_pod_root(init) != 0 || mount_all(init, body) != 0)
 		return -1;
 	if (make_devices(init, body) != 0 || make_symlinks(init, body) != 0 || make_volume_dirs(init, body) != 0)
 		return -1;
@@ -200,7 +200,8 @@ _Noreturn void run_container_init(const struct init_job *job)
 {
 	struct init *init = begin(job);
 	char go;
-	if (join_cgroups(init, get_span_or_empty(job->body, TAG_CGROUP)) != 0 || new_namespaces(init) != 0 || set_up_files(init) != 0 ||
+	if (label_process(init) != 0 || join_cgroups(init, get_span_or_empty(job->body, TAG_CGROUP)) != 0 || new_namespaces(init) != 0 ||
+	    new_time_namespace(init) != 0 || set_up_files(init) != 0 ||
 	    enter_user_namespace(init, wanted_namespaces(init)) != 0 || set_up_process(init, true) != 0)
 		give_up(init);
 	report_ready(init);
@@ -221,7 +222,7 @@ _Noreturn void run_exec_init(const struct init_job *job)
 	/* Not the monitor's, which the OOM killer is to spare. */
 	if (!has_tag(init->process, TAG_OOM_SCORE_ADJ))
 		take_oom_score_adj(job->target_pid);
-	if (join_cgroups(init, job->body) != 0)
+	if (label_process(init) != 0 || join_cgroups(init, job->body) != 0 || enter_time_namespace(init) != 0)
 		give_up(init);
 	if (setns(job->target_pidfd, CLONE_NEWNS | CLONE_NEWCGROUP_) != 0) {
 		fail(&init->report.failure, errno, "enter container");

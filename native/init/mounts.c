@@ -44,14 +44,23 @@ static int set_options(int fs_fd, char *options)
 	return 0;
 }
 
-/* A new detached mount; -1 with errno. */
-static int new_filesystem(const char *fstype, char *options, unsigned attributes)
+static int set_label(int fs_fd, struct span label)
+{
+	char context[FSCONFIG_STRING_MAX];
+	if (label.length == 0)
+		return 0;
+	errno = ENAMETOOLONG;
+	return span_to_string(label, context, sizeof context) ? kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "context", context) : -1;
+}
+
+/* A new detached mount; -1 with errno. `label`: of its files, for SELinux; empty: the policy's. */
+static int new_filesystem(const char *fstype, char *options, unsigned attributes, struct span label)
 {
 	int fs_fd = kernel_fsopen(fstype);
 	int fd = -1;
 	if (fs_fd < 0)
 		return -1;
-	if (set_options(fs_fd, options) == 0 && kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) == 0)
+	if (set_options(fs_fd, options) == 0 && set_label(fs_fd, label) == 0 && kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) == 0)
 		fd = kernel_fsmount(fs_fd, attributes);
 	int error = errno;
 	close(fs_fd);
@@ -60,7 +69,7 @@ static int new_filesystem(const char *fstype, char *options, unsigned attributes
 }
 
 /* "mount proc": what fails names what was mounted. */
-static int fail_mount(struct init *init, int error, const char *what, struct span target)
+int fail_mount(struct init *init, int error, const char *what, struct span target)
 {
 	char stage[28];
 	struct text text = text_over(stage, sizeof stage);
@@ -69,8 +78,7 @@ static int fail_mount(struct init *init, int error, const char *what, struct spa
 	return fail_at_span(&init->report.failure, error, stage, target);
 }
 
-/* Puts a detached mount on the target, which is made when missing. Closes the mount's fd. */
-static int attach(struct init *init, int mount_fd, const char *what, struct span target, bool directory)
+int attach_mount(struct init *init, int mount_fd, const char *what, struct span target, bool directory)
 {
 	int target_fd = make_target_in_root(init->root_fd, target, directory);
 	int result = target_fd < 0 ? -1 : kernel_move_mount(mount_fd, target_fd);
@@ -109,15 +117,17 @@ static int mount_filesystem(struct init *init, struct span one)
 	bool kernel_view = strcmp(fstype, "proc") == 0 || strcmp(fstype, "sysfs") == 0;
 	if (kernel_view && check_plain(init, fstype, target) != 0)
 		return -1;
-	int fd = new_filesystem(fstype, options, to_attributes(get_u32(one, TAG_MOUNT_FLAGS, 0)));
+	bool labelled = strcmp(fstype, "tmpfs") == 0 || strcmp(fstype, "devpts") == 0;
+	struct span label = get_span_or_empty(labelled ? init->job->body : (struct span){NULL, 0}, TAG_MOUNT_LABEL);
+	int fd = new_filesystem(fstype, options, to_attributes(get_u32(one, TAG_MOUNT_FLAGS, 0)), label);
 	const struct user_namespace *pod = &init->job->user_namespace;
 	/* Others take their owner from who mounts them. */
 	if (fd >= 0 && pod->fd >= 0 && strcmp(fstype, "devpts") == 0)
 		(void)!fchownat(fd, "", pod->root_uid, pod->root_gid, AT_EMPTY_PATH);
-	return fd < 0 ? fail_mount(init, errno, fstype, target) : attach(init, fd, fstype, target, true);
+	return fd < 0 ? fail_mount(init, errno, fstype, target) : attach_mount(init, fd, fstype, target, true);
 }
 
-static unsigned bind_attributes(struct span one)
+unsigned bind_attributes(struct span one)
 {
 	return (get_u32(one, TAG_READONLY, 0) ? ATTR_RDONLY : 0) | (get_u32(one, TAG_NOEXEC, 0) ? ATTR_NOEXEC : 0) |
 	       (get_u32(one, TAG_NOSUID, 0) ? ATTR_NOSUID : 0) | (get_u32(one, TAG_NODEV, 0) ? ATTR_NODEV : 0);
@@ -142,7 +152,7 @@ static int mount_bind(struct init *init, struct span one)
 		return fail_at_span(&init->report.failure, errno, "id-map volume", get_span_or_empty(one, TAG_PATH));
 	if (kernel_mount_setattr(fd, AT_RECURSIVE_, &all) != 0 || (top.set != 0 && kernel_mount_setattr(fd, 0, &top) != 0))
 		return fail_mount(init, errno, "bind options", target);
-	return attach(init, fd, "bind", target, S_ISDIR(status.st_mode));
+	return attach_mount(init, fd, "bind", target, S_ISDIR(status.st_mode));
 }
 
 static int mount_shm(struct init *init, struct span one)
@@ -150,7 +160,7 @@ static int mount_shm(struct init *init, struct span one)
 	const char *source = init->job->shm_path == NULL ? "/dev/shm" : init->job->shm_path;
 	struct span target = get_span_or_empty(one, TAG_TARGET);
 	int fd = kernel_open_tree(AT_FDCWD, source, OPEN_TREE_CLONE_ | OPEN_TREE_CLOEXEC_);
-	return fd < 0 ? fail_mount(init, errno, "shm", target) : attach(init, fd, "shm", target, true);
+	return fd < 0 ? fail_mount(init, errno, "shm", target) : attach_mount(init, fd, "shm", target, true);
 }
 
 /* Where the host has /sys/fs/cgroup/cpu → cpu,cpuacct, the container has it too; a name without a comma needs none. */
@@ -179,11 +189,11 @@ static int mount_hierarchy(struct init *init, struct span one, struct span targe
 	    !span_to_string(get_span_or_empty(one, TAG_MOUNT_DATA), options, sizeof options) ||
 	    !span_to_string(get_span_or_empty(one, TAG_NAME), name, sizeof name) || strchr(name, '/') != NULL || strcmp(name, "..") == 0)
 		return fail_mount(init, EINVAL, "cgroup", target);
-	int fd = new_filesystem(fstype, options, attributes);
+	int fd = new_filesystem(fstype, options, attributes, (struct span){NULL, 0});
 	if (fd < 0)
 		return fail_mount(init, errno, "cgroup", target);
 	if (directory_fd < 0)
-		return attach(init, fd, "cgroup", target, true);
+		return attach_mount(init, fd, "cgroup", target, true);
 	int place_fd = -1;
 	if (mkdirat(directory_fd, name, 0755) == 0)
 		place_fd = openat(directory_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -209,12 +219,12 @@ static int mount_cgroup(struct init *init, struct span one)
 	bool bare = get_span(one, TAG_HIERARCHY, &hierarchy) && get_span_or_empty(hierarchy, TAG_NAME).length == 0;
 	if (!bare) {
 		char options[] = "mode=755";
-		int fd = new_filesystem("tmpfs", options, attributes);
+		int fd = new_filesystem("tmpfs", options, attributes, get_span_or_empty(init->job->body, TAG_MOUNT_LABEL));
 		/* The fd itself refers to the mount also once it is attached. */
 		directory_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		if (directory_fd < 0)
 			return fail_mount(init, errno, "cgroup", target);
-		if (attach(init, fd, "cgroup", target, true) != 0)
+		if (attach_mount(init, fd, "cgroup", target, true) != 0)
 			return -1;
 	}
 	while (next_with_tag(&rest, TAG_HIERARCHY, &hierarchy))
@@ -240,6 +250,8 @@ static int mount_one(struct init *init, struct span one)
 		return mount_shm(init, one);
 	case MOUNT_KIND_CGROUP:
 		return mount_cgroup(init, one);
+	case MOUNT_KIND_IMAGE:
+		return mount_image(init, one);
 	default:
 		return fail_mount(init, EINVAL, "of unknown kind", get_span_or_empty(one, TAG_TARGET));
 	}

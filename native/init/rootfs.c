@@ -56,8 +56,9 @@ static void forget_volatile(struct span work_dir)
 }
 
 /* The mount's fd; -1; -2: the kernel does not know lowerdir+. */
-static int mount_overlay_by_parts(struct span rootfs, struct failure *failure)
+static int mount_overlay_by_parts(struct span rootfs, struct span label, struct failure *failure)
 {
+	char context[FSCONFIG_STRING_MAX];
 	struct span rest = rootfs;
 	struct span lower;
 	int fs_fd = kernel_fsopen("overlay");
@@ -70,6 +71,11 @@ static int mount_overlay_by_parts(struct span rootfs, struct failure *failure)
 		return first && failure->error == EINVAL ? -2 : -1;
 	}
 	int fd = -1;
+	if (label.length > 0 && (!span_to_string(label, context, sizeof context) || kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "context", context) != 0)) {
+		fail_at_span(failure, errno, "label overlay", label);
+		close(fs_fd);
+		return -1;
+	}
 	/* volatile: no sync of the upper directory at unmount; since 5.10. */
 	kernel_fsconfig(fs_fd, FSCONFIG_SET_FLAG_, "volatile", NULL);
 	if (add_dir(fs_fd, "upperdir", get_span_or_empty(rootfs, TAG_UPPER_DIR), failure) == 0 &&
@@ -132,27 +138,34 @@ int mount_overlay_by_options(struct span rootfs, const char *target, struct fail
 	return fd >= 0 ? fd : fail(failure, errno, "open root");
 }
 
-int mount_rootfs(struct init *init, struct span rootfs)
+int mount_overlay(struct init *init, struct span layers, const char *place)
 {
-	/* Any directory will do: this namespace is ours, and the old root goes at pivot. Nothing below needs the host's /proc any more. */
-	static const char place[] = "/proc";
 	struct failure attempt = {0};
-	forget_volatile(get_span_or_empty(rootfs, TAG_WORK_DIR));
-	int fd = mount_overlay_by_parts(rootfs, &attempt);
-	if (fd == -2) {
-		init->root_fd = mount_overlay_by_options(rootfs, place, &init->report.failure);
-		return init->root_fd < 0 ? -1 : 0;
-	}
+	forget_volatile(get_span_or_empty(layers, TAG_WORK_DIR));
+	struct span label = get_span_or_empty(init->job->body, TAG_MOUNT_LABEL);
+	int fd = mount_overlay_by_parts(layers, label, &attempt);
+	if (fd == -2)
+		return mount_overlay_by_options(layers, place, &init->report.failure);
 	if (fd < 0) {
 		init->report.failure = attempt;
 		return -1;
 	}
 	int place_fd = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (place_fd < 0 || kernel_move_mount(fd, place_fd) != 0)
-		return fail_at(&init->report.failure, errno, "mount root", place);
-	close(place_fd);
-	init->root_fd = fd;
-	return 0;
+	int result = place_fd < 0 ? -1 : kernel_move_mount(fd, place_fd);
+	int error = errno;
+	if (place_fd >= 0)
+		close(place_fd);
+	if (result == 0)
+		return fd;
+	close(fd);
+	return fail_at(&init->report.failure, error, "mount overlay", place);
+}
+
+int mount_rootfs(struct init *init, struct span rootfs)
+{
+	/* Any directory will do: this namespace is ours, and the old root goes at pivot. Nothing below needs the host's /proc any more. */
+	init->root_fd = mount_overlay(init, rootfs, "/proc");
+	return init->root_fd < 0 ? -1 : 0;
 }
 
 int enter_rootfs(struct init *init, struct span rootfs)

@@ -23,13 +23,15 @@ struct init {
 
 /* rootfs.c: mounts the overlay on /proc (of our own mount namespace), root_fd refers to it. */
 int mount_rootfs(struct init *init, struct span rootfs);
+/* The overlay of a ROOTFS group or an IMAGE mount, attached at `place` of our own mount namespace. Its fd; -1. */
+int mount_overlay(struct init *init, struct span layers, const char *place);
 /* The same by mount(2), for kernels without lowerdir+ (before 6.8). Returns the root's fd. */
 int mount_overlay_by_options(struct span rootfs, const char *target, struct failure *failure);
 int enter_rootfs(struct init *init, struct span rootfs);
 
 /* user-namespace.c: nothing to do for a pod without one. */
 /* Each lower directory is covered, in our own mount namespace, by an id-mapped mount of itself: its files belong to the pod's ids. */
-int map_layers(struct init *init, struct span rootfs);
+int map_layers(struct init *init, struct span body);
 /* What is made from here on belongs to the pod's root; all else is still done as the host's. */
 int make_files_as_pod_root(struct init *init);
 /* A detached mount; -1 with errno. */
@@ -37,7 +39,23 @@ int map_mount(const struct init *init, int mount_fd);
 /* As the pod's root from here on, with no rights outside; `namespaces` are made anew, so that they are the pod's own. */
 int enter_user_namespace(struct init *init, int namespaces);
 
+/* time-namespace.c: nothing to do without TIME_OFFSET. Before the host's /proc is covered. */
+int new_time_namespace(struct init *init);
+/* For an exec: that of the container. */
+int enter_time_namespace(struct init *init);
+
+/* security-module.c: what AppArmor and SELinux do at the exec. By the host's /proc, of which no image can make another. */
+int label_process(struct init *init);
+
+/* image-mount.c */
+int mount_image(struct init *init, struct span one);
+
 /* mounts.c */
+/* Puts a detached mount on the target, which is made when missing. Closes the mount's fd. */
+int attach_mount(struct init *init, int mount_fd, const char *what, struct span target, bool directory);
+int fail_mount(struct init *init, int error, const char *what, struct span target);
+/* ATTR_* of READONLY, NOEXEC, NOSUID, NODEV. */
+unsigned bind_attributes(struct span one);
 int mount_all(struct init *init, struct span body);
 
 /* cover.c: masked and read-only paths */

@@ -14,7 +14,7 @@ int map_mount(const struct init *init, int mount_fd)
 {
 	struct mount_attributes mapped = {.set = ATTR_IDMAP, .userns_fd = (uint64_t)init->job->user_namespace.fd};
 	if (init->job->user_namespace.fd >= 0)
-		return kernel_mount_setattr(mount_fd, 0, &mapped);
+		return kernel_map_mount(mount_fd, &mapped);
 	errno = EINVAL;
 	return -1;
 }
@@ -33,17 +33,45 @@ static int map_layer(const struct init *init, const char *path)
 	return result;
 }
 
-/* They go with the old root, at pivot. */
-int map_layers(struct init *init, struct span rootfs)
+/* Several images may share a layer, and one that is mapped cannot be mapped again: is `layer` among those before it? */
+static bool is_mapped_already(struct span body, struct span layer)
+{
+	struct span rest = get_span_or_empty(body, TAG_ROOTFS);
+	struct span one;
+	while (next_with_tag(&rest, TAG_LOWER_DIR, &one))
+		if (one.bytes == layer.bytes || span_equals(one, layer))
+			return one.bytes != layer.bytes;
+	while (next_with_tag(&body, TAG_MOUNT, &rest))
+		while (next_with_tag(&rest, TAG_LOWER_DIR, &one))
+			if (one.bytes == layer.bytes || span_equals(one, layer))
+				return one.bytes != layer.bytes;
+	return false;
+}
+
+static int map_layers_of(struct init *init, struct span image)
 {
 	struct span lower;
-	if (init->job->user_namespace.fd < 0)
-		return 0;
-	while (next_with_tag(&rootfs, TAG_LOWER_DIR, &lower)) {
+	while (next_with_tag(&image, TAG_LOWER_DIR, &lower)) {
 		char path[4096];
+		if (is_mapped_already(init->job->body, lower))
+			continue;
 		if (!span_to_string(lower, path, sizeof path) || map_layer(init, path) != 0)
 			return fail_at_span(&init->report.failure, errno, "id-map layer", lower);
 	}
+	return 0;
+}
+
+/* They go with the old root, at pivot. */
+int map_layers(struct init *init, struct span body)
+{
+	struct span mount;
+	if (init->job->user_namespace.fd < 0)
+		return 0;
+	if (map_layers_of(init, get_span_or_empty(body, TAG_ROOTFS)) != 0)
+		return -1;
+	while (next_with_tag(&body, TAG_MOUNT, &mount))
+		if (map_layers_of(init, mount) != 0)
+			return -1;
 	return 0;
 }
 

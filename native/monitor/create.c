@@ -199,6 +199,8 @@ static int create(struct container *container, struct message *message, struct f
 		return -1;
 	int result = open_ends(&ends, get_u32(process, TAG_TTY, 0) != 0, get_u32(message->body, TAG_STDIN, 0) == STDIN_PIPE, failure);
 	if (result == 0)
+		result = map_mounts(message, failure);
+	if (result == 0)
 		result = clone_child(container, message, &ends, failure);
 	close_ends(ends.theirs);
 	if (result == 0)

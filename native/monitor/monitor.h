@@ -148,6 +148,8 @@ void clear_pod(void);
 /* user-namespace.c: makes the pod's user namespace of a USER_NAMESPACE group, and in it those of `namespaces` (POD_NAMESPACE_*) that it has to own,
  * which the monitor enters; these bits are cleared. The monitor itself stays the host's root: it writes logs and cgroups. */
 int make_user_namespace(struct span mapping, uint32_t *namespaces, struct failure *failure);
+/* Id-maps the mounts of a CREATE_CONTAINER that bring mappings of their own. */
+int map_mounts(struct message *message, struct failure *failure);
 
 /* pod-init.c: clones PID 1 of the pod's own PID namespace. */
 int start_pod_init(struct failure *failure);

@@ -28,8 +28,9 @@ static int bring_lo_up(struct failure *failure)
 	return result == 0 ? 0 : fail(failure, error, "bring lo up");
 }
 
-static int mount_shm(uint64_t size_bytes, struct failure *failure)
+static int mount_shm(uint64_t size_bytes, struct span label, struct failure *failure)
 {
+	char context[FSCONFIG_STRING_MAX];
 	char size[32];
 	struct text text = text_over(size, sizeof size);
 	text_add_u64(&text, size_bytes);
@@ -38,7 +39,9 @@ static int mount_shm(uint64_t size_bytes, struct failure *failure)
 	int fs_fd = kernel_fsopen("tmpfs");
 	int fd = -1;
 	if (fs_fd >= 0 && kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "mode", "1777") == 0 &&
-	    kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "size", size) == 0 && kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) == 0)
+	    kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "size", size) == 0 &&
+	    (label.length == 0 || (span_to_string(label, context, sizeof context) && kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "context", context) == 0)) &&
+	    kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) == 0)
 		fd = kernel_fsmount(fs_fd, ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC);
 	int error = errno;
 	if (fs_fd >= 0)
@@ -133,7 +136,7 @@ int set_up_pod(struct span body, struct failure *failure)
 		return fail_at_span(failure, errno, "set hostname", hostname);
 	if (write_sysctls(body, failure) != 0)
 		return -1;
-	if (has_tag(body, TAG_SHM_SIZE_BYTES) && mount_shm(get_u64(body, TAG_SHM_SIZE_BYTES, 0), failure) != 0)
+	if (has_tag(body, TAG_SHM_SIZE_BYTES) && mount_shm(get_u64(body, TAG_SHM_SIZE_BYTES, 0), get_span_or_empty(body, TAG_MOUNT_LABEL), failure) != 0)
 		return -1;
 	if (get_span(body, TAG_CGROUP, &cgroup) && cgroup_apply(cgroup, &monitor.made, failure) != 0)
 		return -1;

@@ -3,16 +3,17 @@ import {mkdir, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {AlreadyExistsError, CancelledError, NotFoundError, SyscallError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
-import type {ImageRecord, Snapshot} from '../../image/image.js';
+import type {ImageRecord} from '../../image/image.js';
 import type {CreatedContainer} from '../../native/native.js';
 import type {ContainerConfig__Output} from '../../proto/cri.js';
 import type {Runtime} from '../runtime.js';
 import {assertReady, type SandboxRecord} from '../sandbox/record.js';
 import {planLaunch, validateContainerConfig, type LaunchPlan} from '../spec/launch-plan.js';
-import {explain, podRoot} from '../spec/user-namespace.js';
+import {explain} from '../spec/explain.js';
 import {containerName} from '../state/store.js';
 import {assertFound} from './find.js';
 import type {ContainerRecord} from './record.js';
+import {prepareSnapshots, type Snapshots} from './snapshots.js';
 import {addUndoSteps} from './undo.js';
 
 /**
@@ -54,11 +55,11 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 		await makeHostPaths(plan);
 		addUndoSteps(rollback, runtime, intent);
 		await runtime.state.put(intent);
-		const snapshot = await runtime.images.prepareSnapshot(id, image.id, podRoot(sandbox.userNamespace));
+		const snapshots = await prepareSnapshots(runtime, sandbox, {id, imageId: image.id, volumes: plan.volumes});
 		throwIfCancelled(signal, 'CreateContainer');
 		// Under the container's lock: should the init be killed while it is parked, its exit waits here and then finds the record.
 		await runtime.locks.run(id, async () => {
-			const {pid, user} = await make(runtime, sandbox, {plan, snapshot});
+			const {pid, user} = await make(runtime, plan, snapshots);
 			throwIfCancelled(signal, 'CreateContainer');
 			await runtime.state.put({...intent, pid, user, exec: {...intent.exec, user}, state: {phase: 'created'}});
 		});
@@ -71,15 +72,11 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 	return id;
 }
 
-async function make(
-	runtime: Runtime,
-	sandbox: SandboxRecord,
-	{plan, snapshot}: {readonly plan: LaunchPlan; readonly snapshot: Snapshot},
-): Promise<CreatedContainer> {
+async function make(runtime: Runtime, plan: LaunchPlan, snapshots: Snapshots): Promise<CreatedContainer> {
 	try {
-		return await runtime.monitors.get(sandbox.id).createContainer(plan.toSpec(snapshot), plan.facts);
+		return await runtime.monitors.get(plan.record.sandboxId).createContainer(plan.toSpec(snapshots), plan.facts);
 	} catch (error) {
-		throw sandbox.userNamespace === null ? error : explain(error);
+		throw explain(error);
 	}
 }
 

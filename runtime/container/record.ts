@@ -1,5 +1,6 @@
 import {WrongStateError} from '../../base/errors.js';
-import type {ResolvedUser, UserNamespaceSpec} from '../../native/native.js';
+import type {IdMaps, ResolvedUser, UserNamespaceSpec} from '../../native/native.js';
+import type {Rlimit} from '../spec/rlimits.js';
 import {assertReady, type ResourceFacts, type SandboxRecord} from '../sandbox/record.js';
 
 /**
@@ -35,7 +36,20 @@ export interface MountFacts {
 	readonly recursiveReadOnly: boolean;
 	readonly mountOptions: readonly string[];
 	/** null: none. Missing in records of earlier versions, which means the same. */
+	readonly idMaps?: IdMaps | null;
+	/** Of records of an earlier version, in place of idMaps. */
 	readonly idMapping?: UserNamespaceSpec | null;
+	/** null: of the host. Missing in records of earlier versions, which means the same. */
+	readonly image?: ImageMountFacts | null;
+}
+
+/** An image that is mounted. Its layers stay as long as the container. */
+export interface ImageMountFacts {
+	/** ImageSpec.image as asked. */
+	readonly asked: string;
+	/** Of the image as it was then: a repo digest, or its id where it has none. */
+	readonly digest: string;
+	readonly subPath: string;
 }
 
 /** Immutable: every change is a new object, so a List reply may cache what it encoded from one. Persisted in the journal. */
@@ -87,6 +101,10 @@ export interface ExecFacts {
 	/** Key of the compiled seccomp program in runtime/spec/seccomp's cache; null = unconfined. */
 	readonly seccompKey: string | null;
 	readonly oomScoreAdj: number | null;
+	/** Missing in records of earlier versions: none. */
+	readonly rlimits?: readonly Rlimit[];
+	readonly apparmorProfile?: string | null;
+	readonly selinuxLabel?: string | null;
 }
 
 /** @throws {WrongStateError} unless the container is `created` in a `ready` sandbox. */

@@ -1,6 +1,7 @@
 import {NotFoundError, TimedOutError} from '../../base/errors.js';
 import type {Runtime} from '../runtime.js';
 import {killContainer} from './kill.js';
+import {removeSnapshots} from './snapshots.js';
 
 /** Kills the container when it still runs and removes all that is left of it, but its log. Idempotent: unknown is success. */
 export async function removeContainer(runtime: Runtime, idOrPrefix: string): Promise<void> {
@@ -21,7 +22,7 @@ export async function removeContainerLocked(runtime: Runtime, id: string): Promi
 	const container = runtime.state.container(id);
 	if (container === null) return;
 	await runtime.monitors.find(container.sandboxId)?.removeContainer(id);
-	await runtime.images.removeSnapshot(id);
+	await removeSnapshots(runtime, container);
 	await runtime.state.delete(container);
 	runtime.events.publish({containerId: id, sandboxId: container.sandboxId, kind: 'deleted', atNs: runtime.clock.nowNs()});
 }

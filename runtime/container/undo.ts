@@ -1,11 +1,12 @@
 import {Rollback} from '../../base/rollback.js';
 import type {Runtime} from '../runtime.js';
 import type {ContainerRecord} from './record.js';
+import {removeSnapshots} from './snapshots.js';
 
 /** Adds all that CreateContainer may have made, in the order it makes it. Each step is idempotent. */
 export function addUndoSteps(rollback: Rollback, runtime: Runtime, record: ContainerRecord): void {
 	rollback.add('record', () => runtime.state.delete(record));
-	rollback.add('snapshot', () => runtime.images.removeSnapshot(record.id));
+	rollback.add('snapshot', () => removeSnapshots(runtime, record));
 	rollback.add('process', async () => runtime.monitors.find(record.sandboxId)?.removeContainer(record.id));
 }
 

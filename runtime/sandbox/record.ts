@@ -54,6 +54,8 @@ export interface SandboxConfigFacts {
 	readonly sysctls: Readonly<Record<string, string>>;
 	readonly overhead: ResourceFacts | null;
 	readonly resources: ResourceFacts | null;
+	/** SELinux label of /dev/shm. Missing in records of earlier versions: none. */
+	readonly mountLabel?: string | null;
 }
 
 /** LinuxContainerResources of the CRI, as asked; 0 and '' = not specified. int64 as bigint. */

@@ -3,6 +3,7 @@ import {Rollback} from '../../base/rollback.js';
 import type {PodSandboxConfig__Output} from '../../proto/cri.js';
 import type {RuntimeHandler} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
+import {hostFacts} from '../spec/host.js';
 import {toMonitorRequest, validateSandboxConfig} from '../spec/sandbox-config.js';
 import {toUserNamespace} from '../spec/user-namespace.js';
 import {sandboxName} from '../state/store.js';
@@ -66,7 +67,9 @@ async function create(runtime: Runtime, plan: Plan, signal: AbortSignal): Promis
 
 /** @returns the pod's addresses; none on the host's network. */
 async function makeNetworkedMonitor(runtime: Runtime, {intent, handler}: Plan, signal: AbortSignal): Promise<readonly string[]> {
-	const monitor = await handler.createPod(intent, toMonitorRequest(intent, runtime.cgroups));
+	const {selinux} = await hostFacts();
+	const place = {hierarchies: runtime.cgroups, shmSizeBytes: runtime.options.shmSizeBytes, selinux};
+	const monitor = await handler.createPod(intent, toMonitorRequest(intent, place));
 	runtime.monitors.add(monitor);
 	if (intent.attachment === null) return [];
 	await runtime.kernel.pinNetworkNamespace(monitor.pid, netnsPath(runtime, intent.id));

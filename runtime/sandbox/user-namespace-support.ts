@@ -64,6 +64,7 @@ function toRequest(sandboxId: string): MonitorRequest {
 		shmSizeBytes: null,
 		cgroup: NO_CGROUP,
 		userNamespace: {uids: IDS, gids: IDS},
+		mountLabel: null,
 	};
 }
 
@@ -89,9 +90,13 @@ function toSpec(containerId: string, dir: string): LaunchSpec {
 			oomScoreAdj: null,
 			seccomp: null,
 			tty: false,
+			apparmorProfile: null,
+			selinuxLabel: null,
 		},
 		log: null,
 		stdin: 'null',
 		volumeDirs: [],
+		timeOffsets: null,
+		mountLabel: null,
 	};
 }

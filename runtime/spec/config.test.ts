@@ -6,10 +6,11 @@ import {sandboxRecord} from '../fake-records.js';
 import {containerConfig, sandboxConfig} from '../fake-runtime.js';
 import {validateContainerConfig} from './container-config.js';
 import {toMonitorRequest, toSandboxFacts, validateSandboxConfig} from './sandbox-config.js';
-import {assertSecurityModules, toSeccompChoice} from './security-profile.js';
+import {toSeccompChoice, toSecurityLabels} from './security-profile.js';
 import {toSysctls} from './sysctls.js';
 
 const pod = sandboxRecord('s1');
+const selinux_options = {user: '', role: '', type: '', level: 's0:c1'};
 const POD = 0;
 const CONTAINER = 1;
 const NODE = 2;
@@ -137,7 +138,7 @@ test('a monitor gets the namespaces that the pod does not share with the node', 
 				namespaces: {network: 'pod', pid: 'pod', ipc: 'pod', targetId: '', ...changes},
 				config: {...pod.config, sysctls: {}},
 			},
-			hierarchies,
+			{hierarchies, shmSizeBytes: 64 << 20, selinux: false},
 		);
 	t.like(request({}), {
 		sandboxId: pod.id,
@@ -151,14 +152,21 @@ test('a monitor gets the namespaces that the pod does not share with the node', 
 });
 
 test('toSandboxFacts keeps what status shows', t => {
-	t.deepEqual(toSandboxFacts(sandboxConfig()), {dns: null, sysctls: {}, overhead: null, resources: null});
+	t.deepEqual(toSandboxFacts(sandboxConfig()), {dns: null, sysctls: {}, overhead: null, resources: null, mountLabel: null});
 	const dns = {servers: ['1.1.1.1'], searches: ['a'], options: ['b']};
 	t.deepEqual(toSandboxFacts(sandboxConfig({dns_config: dns, ...podSecurity({}, {sysctls: {'net.a': '1'}})})), {
 		dns,
 		sysctls: {'net.a': '1'},
 		overhead: null,
 		resources: null,
+		mountLabel: null,
 	});
+	const labelled = sandboxConfig(podSecurity({selinux_options}));
+	const mountLabel = 'system_u:object_r:container_file_t:s0:c1';
+	t.is(toSandboxFacts(labelled).mountLabel, mountLabel);
+	const place = {hierarchies: detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n'), shmSizeBytes: 1};
+	for (const selinux of [true, false])
+		t.is(toMonitorRequest({...pod, config: toSandboxFacts(labelled)}, {...place, selinux}).mountLabel, selinux ? mountLabel : null);
 });
 
 const containerPid = {...pod, namespaces: {...pod.namespaces, pid: 'container'}} as const;
@@ -236,22 +244,38 @@ for (const [changes, choice] of [
 
 const without = {apparmor: false, selinux: false};
 const withBoth = {apparmor: true, selinux: true};
-const selinux_options = {user: '', role: '', type: '', level: 's0:c1'};
-for (const [changes, host, error] of [
-	[{}, withBoth, null],
-	[{apparmor: {profile_type: 0, localhost_ref: ''}}, without, null],
-	[{apparmor: {profile_type: 1, localhost_ref: ''}}, withBoth, null],
-	[{apparmor: {profile_type: 0, localhost_ref: ''}}, withBoth, UnimplementedError],
-	[{apparmor: {profile_type: 2, localhost_ref: 'mine'}}, without, InvalidArgumentError],
-	[{apparmor_profile: 'localhost/mine'}, without, InvalidArgumentError],
-	[{apparmor: {profile_type: 2, localhost_ref: 'mine'}}, withBoth, UnimplementedError],
-	[{apparmor: {profile_type: 2, localhost_ref: 'mine'}, privileged: true}, without, null],
-	[{selinux_options}, without, null],
-	[{selinux_options}, withBoth, UnimplementedError],
+const NONE = {apparmorProfile: null, selinuxLabel: null, mountLabel: null};
+const named = {apparmor: {profile_type: 2, localhost_ref: 'mine'}};
+for (const [changes, host, byDefault, expected] of [
+	[{}, withBoth, '', NONE],
+	[{}, withBoth, 'berth', {...NONE, apparmorProfile: 'berth'}],
+	[{}, without, 'berth', NONE],
+	[{apparmor: {profile_type: 0, localhost_ref: ''}}, without, 'berth', NONE],
+	[{apparmor: {profile_type: 0, localhost_ref: ''}}, withBoth, 'berth', {...NONE, apparmorProfile: 'berth'}],
+	[{apparmor: {profile_type: 0, localhost_ref: ''}, privileged: true}, withBoth, 'berth', NONE],
+	[{apparmor: {profile_type: 0, localhost_ref: ''}}, withBoth, '', UnimplementedError],
+	[{apparmor: {profile_type: 1, localhost_ref: ''}}, withBoth, 'berth', NONE],
+	[named, withBoth, '', {...NONE, apparmorProfile: 'mine'}],
+	[{...named, privileged: true}, withBoth, '', {...NONE, apparmorProfile: 'mine'}],
+	[{apparmor: {profile_type: 2, localhost_ref: 'localhost/mine'}}, withBoth, '', {...NONE, apparmorProfile: 'mine'}],
+	[{apparmor_profile: 'localhost/mine'}, withBoth, '', {...NONE, apparmorProfile: 'mine'}],
+	[{apparmor_profile: 'unconfined'}, withBoth, 'berth', NONE],
+	[named, without, '', InvalidArgumentError],
+	[{...named, privileged: true}, without, '', InvalidArgumentError],
+	[{apparmor_profile: 'localhost/mine'}, without, '', InvalidArgumentError],
+	[{selinux_options}, without, '', NONE],
+	[
+		{selinux_options},
+		withBoth,
+		'',
+		{apparmorProfile: null, selinuxLabel: 'system_u:system_r:container_t:s0:c1', mountLabel: 'system_u:object_r:container_file_t:s0:c1'},
+	],
+	[{selinux_options, privileged: true}, withBoth, '', NONE],
 ] as const) {
-	test(`${JSON.stringify(changes)} on a kernel with ${JSON.stringify(host)} is ${error === null ? 'taken' : error.name}`, t => {
-		const run = (): void => assertSecurityModules(containerConfig(security(changes)), host);
-		if (error === null) t.notThrows(run);
-		else t.throws(run, {instanceOf: error as never});
+	const what = typeof expected === 'function' ? expected.name : JSON.stringify(expected);
+	test(`${JSON.stringify(changes)} on a kernel with ${JSON.stringify(host)} and the default profile "${byDefault}" is ${what}`, t => {
+		const run = () => toSecurityLabels(containerConfig(security(changes)), host, {apparmorProfile: byDefault});
+		if (typeof expected === 'function') t.throws(run, {instanceOf: expected as never});
+		else t.deepEqual(run(), expected);
 	});
 }

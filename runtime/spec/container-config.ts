@@ -2,11 +2,13 @@ import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
 import {NamespaceMode, type ContainerConfig__Output, type NamespaceOption__Output} from '../../proto/cri.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxRecord} from '../sandbox/record.js';
+import {toTimeOffsets} from './annotations.js';
 import {assertCapabilities, toCapabilityWish} from './capabilities.js';
 import {assertDevices} from './devices.js';
 import {assertMounts} from './mounts.js';
 import {assertProcess} from './process.js';
-import {toSeccompChoice} from './security-profile.js';
+import {assertProfile, toSeccompChoice} from './security-profile.js';
+import {assertSelinux} from './selinux.js';
 import {toStopSignal} from './stop-signal.js';
 import {toUserSpec} from './user.js';
 import {assertInUserNamespace} from './user-namespace.js';
@@ -34,8 +36,11 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 	assertCapabilities(toCapabilityWish(config));
 	toUserSpec(config, '');
 	toSeccompChoice(config);
+	assertProfile('security_context.apparmor', security?.apparmor ?? null);
+	assertSelinux(security?.selinux_options ?? null);
 	toStopSignal(config.stop_signal, '');
 	for (const field of ['masked_paths', 'readonly_paths'] as const) assertPaths(field, security?.[field] ?? []);
+	toTimeOffsets({}, config.annotations);
 	assertNamespaces(security?.namespace_options ?? null, sandbox);
 	assertInUserNamespace(config, sandbox);
 }

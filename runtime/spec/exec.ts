@@ -3,8 +3,9 @@ import type {ExecFacts} from '../container/record.js';
 
 /** What an exec takes over from the container's own process. */
 export function toExecFacts(process: ProcessSpec, user: ResolvedUser, seccompKey: string | null): ExecFacts {
-	const {env, cwd, capabilities, noNewPrivileges, oomScoreAdj} = process;
-	return {envBase64: env.map(line => Buffer.from(line).toString('base64')), cwd, user, capabilities, noNewPrivileges, seccompKey, oomScoreAdj};
+	const {env, cwd, capabilities, noNewPrivileges, oomScoreAdj, rlimits, apparmorProfile, selinuxLabel} = process;
+	const envBase64 = env.map(line => Buffer.from(line).toString('base64'));
+	return {envBase64, cwd, user, capabilities, noNewPrivileges, seccompKey, oomScoreAdj, rlimits, apparmorProfile, selinuxLabel};
 }
 
 /** The container's process with another argv. A terminal has a TERM. */
@@ -20,9 +21,11 @@ export function toExecProcess(facts: ExecFacts, args: readonly string[], tty: bo
 		user: {spec: '', uid, gid, supplementalGids, groupsPolicy: 'strict'},
 		capabilities: facts.capabilities,
 		noNewPrivileges: facts.noNewPrivileges,
-		rlimits: [],
+		rlimits: facts.rlimits ?? [],
 		oomScoreAdj: facts.oomScoreAdj,
 		seccomp,
 		tty,
+		apparmorProfile: facts.apparmorProfile ?? null,
+		selinuxLabel: facts.selinuxLabel ?? null,
 	};
 }

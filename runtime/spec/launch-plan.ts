@@ -1,23 +1,26 @@
 import {join} from 'node:path';
 import {InvalidArgumentError, WrongStateError} from '../../base/errors.js';
-import type {ImageRecord, Snapshot} from '../../image/image.js';
+import type {ImageRecord} from '../../image/image.js';
 import type {LaunchSpec} from '../../native/native.js';
 import {NamespaceMode, type ContainerConfig__Output} from '../../proto/cri.js';
 import {toContainerCgroupPath} from '../cgroup/hierarchies.js';
 import {toContainerCgroupPlan} from '../cgroup/plan.js';
 import {toResourceFacts} from '../cgroup/resources.js';
 import {assertRunning, type ContainerRecord, type MountFacts} from '../container/record.js';
+import type {Snapshots} from '../container/snapshots.js';
 import type {LaunchFacts} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
 import type {SandboxRecord} from '../sandbox/record.js';
+import {toTimeOffsets} from './annotations.js';
 import {toCapabilitySets, toCapabilityWish} from './capabilities.js';
 import {findDevices} from './devices.js';
 import {toExecFacts} from './exec.js';
 import {hostFacts} from './host.js';
+import {findImageMounts, type ImageMount} from './image-mounts.js';
 import {toLaunchSpec, toProcess} from './launch-spec.js';
-import {assertSecurityModules, toSeccompChoice} from './security-profile.js';
+import {toSeccompChoice, toSecurityLabels} from './security-profile.js';
 import {toStopSignal} from './stop-signal.js';
-import {isIdMapped} from './user-namespace.js';
+import {toIdMaps} from './user-namespace.js';
 
 export {validateContainerConfig} from './container-config.js';
 
@@ -25,8 +28,10 @@ export {validateContainerConfig} from './container-config.js';
 export interface LaunchPlan {
 	/** Phase `creating`; pid 0 and root until the init has resolved the user. */
 	readonly record: ContainerRecord;
-	/** Once its writable layer is there. */
-	readonly toSpec: (snapshot: Snapshot) => LaunchSpec;
+	/** The images among its mounts. */
+	readonly volumes: readonly ImageMount[];
+	/** Once its writable layer is there, and the mounted images are. */
+	readonly toSpec: (snapshots: Snapshots) => LaunchSpec;
 	readonly facts: LaunchFacts;
 }
 
@@ -43,20 +48,25 @@ export interface PlanInput {
  *
  * @throws {InvalidArgumentError | UnimplementedError} naming field or file; {NotFoundError | WrongStateError} of a TARGET container.
  */
-export async function planLaunch(runtime: Pick<Runtime, 'options' | 'cgroups' | 'seccomp' | 'state' | 'clock'>, input: PlanInput): Promise<LaunchPlan> {
+export async function planLaunch(
+	runtime: Pick<Runtime, 'options' | 'cgroups' | 'images' | 'seccomp' | 'state' | 'clock'>,
+	input: PlanInput,
+): Promise<LaunchPlan> {
 	const {id, sandbox, config, image} = input;
 	const host = await hostFacts();
-	assertSecurityModules(config, host);
+	const labels = toSecurityLabels(config, host, runtime.options);
+	const timeOffsets = toTimeOffsets(sandbox.annotations, config.annotations);
+	const volumes = findImageMounts(runtime.images, config);
 	const capabilities = toCapabilitySets(toCapabilityWish(config), runtime.options.defaultCapabilities, host.capabilities);
 	const [devices, filter] = await Promise.all([findDevices(config), runtime.seccomp.choose(toSeccompChoice(config), capabilities.bounding)]);
-	const process = toProcess({sandbox, config, image, capabilities, seccomp: filter?.program ?? null});
+	const process = toProcess({sandbox, config, image, capabilities, seccomp: filter?.program ?? null, rlimits: runtime.options.defaultRlimits, labels});
 	const cgroupPath = toContainerCgroupPath(sandbox.cgroupParent, id);
 	const resources = toResourceFacts(config.linux?.resources ?? null);
 	const cgroup = toContainerCgroupPlan(runtime.cgroups, cgroupPath, resources, devices.rules);
 	const targetPid = findTargetPid(runtime, config, sandbox);
 	const logPath = toLogPath(config, sandbox);
 	const record = {
-		...toRecordFacts(input),
+		...toRecordFacts(input, volumes),
 		createdAtNs: runtime.clock.nowNs(),
 		logPath,
 		cgroupPath,
@@ -64,13 +74,13 @@ export async function planLaunch(runtime: Pick<Runtime, 'options' | 'cgroups' | 
 		exec: toExecFacts(process, NOBODY_YET, filter?.key ?? null),
 	};
 	const {maxLogLineBytes} = runtime.options;
-	const toSpec = (snapshot: Snapshot): LaunchSpec =>
+	const toSpec = (snapshots: Snapshots): LaunchSpec =>
 		toLaunchSpec({
 			containerId: id,
 			sandbox,
 			config,
 			image,
-			snapshot,
+			snapshots,
 			hierarchies: runtime.cgroups,
 			cgroup,
 			devices,
@@ -78,14 +88,18 @@ export async function planLaunch(runtime: Pick<Runtime, 'options' | 'cgroups' | 
 			logPath: logPath === '' ? null : logPath,
 			maxLogLineBytes,
 			targetPid,
+			timeOffsets,
+			mountLabel: labels.mountLabel,
 		});
-	return {record, toSpec, facts: {cgroupPath, resources, deviceRules: devices.rules, seccomp: filter?.rules ?? null}};
+	return {record, volumes, toSpec, facts: {cgroupPath, resources, deviceRules: devices.rules, seccomp: filter?.rules ?? null}};
 }
 
 /** Until the init has looked the user up in the image. */
 const NOBODY_YET = {uid: 0, gid: 0, supplementalGids: []};
 
-function toRecordFacts({id, sandbox, config, image}: PlanInput): Omit<ContainerRecord, 'createdAtNs' | 'logPath' | 'cgroupPath' | 'cgroupJoin' | 'exec'> {
+type RecordFacts = Omit<ContainerRecord, 'createdAtNs' | 'logPath' | 'cgroupPath' | 'cgroupJoin' | 'exec'>;
+
+function toRecordFacts({id, sandbox, config, image}: PlanInput, volumes: readonly ImageMount[]): RecordFacts {
 	return {
 		kind: 'container',
 		id,
@@ -96,7 +110,7 @@ function toRecordFacts({id, sandbox, config, image}: PlanInput): Omit<ContainerR
 		image: {asked: config.image?.image ?? '', userSpecified: config.image?.user_specified_image ?? '', id: image.id},
 		state: {phase: 'creating'},
 		pid: 0,
-		mounts: config.mounts.map(mount => toMountFacts(mount, sandbox)),
+		mounts: config.mounts.map((mount, index) => toMountFacts(mount, volumes.find(volume => volume.index === index) ?? null)),
 		resources: toResourceFacts(config.linux?.resources ?? null),
 		user: NOBODY_YET,
 		tty: config.tty,
@@ -107,16 +121,17 @@ function toRecordFacts({id, sandbox, config, image}: PlanInput): Omit<ContainerR
 	};
 }
 
-function toMountFacts(mount: ContainerConfig__Output['mounts'][number], {userNamespace}: SandboxRecord): MountFacts {
+function toMountFacts(mount: ContainerConfig__Output['mounts'][number], volume: ImageMount | null): MountFacts {
 	return {
 		containerPath: mount.container_path,
 		hostPath: mount.host_path,
-		readonly: mount.readonly,
+		readonly: mount.readonly || volume !== null,
 		selinuxRelabel: mount.selinux_relabel,
 		propagation: mount.propagation,
 		recursiveReadOnly: mount.recursive_read_only,
 		mountOptions: mount.mount_options,
-		idMapping: isIdMapped(mount) ? userNamespace : null,
+		idMaps: toIdMaps(mount),
+		image: volume?.facts ?? null,
 	};
 }
 

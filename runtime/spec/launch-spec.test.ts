@@ -16,6 +16,7 @@ import {DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, toCoveredPaths} from './pa
 const ordinary = sandboxRecord('s1');
 const pod = {...ordinary, logDirectory: '/var/log/pod', privileged: true, namespaces: {network: 'pod', pid: 'pod', ipc: 'pod', targetId: ''}} as const;
 const snapshot = {lowerDirs: ['/l2', '/l1'], upperDir: '/u', workDir: '/w'};
+const snapshots = {root: snapshot, volumes: new Map()};
 const image: ImageRecord = {
 	id: 'sha256:i',
 	repoTags: [],
@@ -64,11 +65,11 @@ async function plan(t: ExecutionContext, changes: Partial<ContainerConfig__Outpu
 	return await planLaunch(runtime, {id: 'c1', sandbox, config: containerConfig(changes), image});
 }
 const spec = async (t: ExecutionContext, changes: Partial<ContainerConfig__Output>, sandbox: typeof ordinary = pod, others: readonly ContainerRecord[] = []) =>
-	(await plan(t, changes, sandbox, others)).toSpec(snapshot);
+	(await plan(t, changes, sandbox, others)).toSpec(snapshots);
 
 test('a plain container, whole', async t => {
 	const {record, toSpec} = await plan(t, {log_path: 'main/0.log', tty: true, stdin: true});
-	const launch = toSpec(snapshot);
+	const launch = toSpec(snapshots);
 	t.like(launch, {
 		containerId: 'c1',
 		namespaces: {pid: 'pod', cgroup: 'new'},
@@ -148,7 +149,7 @@ test("oom_score_adj is the resources'", async t => {
 		memory_swap_limit_in_bytes: '0',
 	};
 	const {record, toSpec} = await plan(t, {linux: {resources, security_context: null}});
-	t.is(toSpec(snapshot).process.oomScoreAdj, -998);
+	t.is(toSpec(snapshots).process.oomScoreAdj, -998);
 	t.is(record.resources.cpuShares, 2n);
 });
 

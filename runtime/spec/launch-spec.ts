@@ -1,13 +1,16 @@
 import {join} from 'node:path';
-import type {ImageRecord, Snapshot} from '../../image/image.js';
-import type {CapabilitySets, CgroupPlan, LaunchSpec, ProcessSpec} from '../../native/native.js';
+import type {ImageRecord} from '../../image/image.js';
+import type {CapabilitySets, CgroupPlan, LaunchSpec, ProcessSpec, TimeOffsets} from '../../native/native.js';
 import {NamespaceMode, type ContainerConfig__Output} from '../../proto/cri.js';
 import type {CgroupHierarchies} from '../cgroup/hierarchies.js';
+import type {Snapshots} from '../container/snapshots.js';
 import type {SandboxRecord} from '../sandbox/record.js';
 import {DEFAULT_SYMLINKS, toOwnedSpecs, type Devices} from './devices.js';
 import {hasOwnDev, toMounts, toRootPropagation} from './mounts.js';
 import {toCoveredPaths} from './paths.js';
 import {toArgs, toCwd, toEnv} from './process.js';
+import type {Rlimit} from './rlimits.js';
+import type {SecurityLabels} from './security-profile.js';
 import {toUserSpec} from './user.js';
 
 export {toExecFacts, toExecProcess} from './exec.js';
@@ -22,10 +25,12 @@ export interface ProcessInput {
 	readonly capabilities: CapabilitySets;
 	/** null = unconfined. */
 	readonly seccomp: Uint8Array | null;
+	readonly rlimits: readonly Rlimit[];
+	readonly labels: SecurityLabels;
 }
 
 /** @throws {InvalidArgumentError} neither config nor image has a command; a user that cannot be. */
-export function toProcess({sandbox, config, image, capabilities, seccomp}: ProcessInput): ProcessSpec {
+export function toProcess({sandbox, config, image, capabilities, seccomp, rlimits, labels}: ProcessInput): ProcessSpec {
 	const linux = config.linux ?? null;
 	return {
 		args: toArgs(config, image.config),
@@ -34,11 +39,13 @@ export function toProcess({sandbox, config, image, capabilities, seccomp}: Proce
 		user: toUserSpec(config, image.config.user),
 		capabilities,
 		noNewPrivileges: linux?.security_context?.no_new_privs ?? false,
-		// The CRI has none: the launcher's are inherited.
-		rlimits: [],
+		// The CRI has none; what the config does not name is the launcher's.
+		rlimits,
 		oomScoreAdj: linux?.resources ? Number(linux.resources.oom_score_adj) : null,
 		seccomp,
 		tty: config.tty,
+		apparmorProfile: labels.apparmorProfile,
+		selinuxLabel: labels.selinuxLabel,
 	};
 }
 
@@ -48,7 +55,7 @@ export interface LaunchInput {
 	/** Validated. */
 	readonly config: ContainerConfig__Output;
 	readonly image: ImageRecord;
-	readonly snapshot: Snapshot;
+	readonly snapshots: Snapshots;
 	readonly hierarchies: CgroupHierarchies;
 	readonly cgroup: CgroupPlan;
 	readonly devices: Devices;
@@ -59,21 +66,23 @@ export interface LaunchInput {
 	readonly maxLogLineBytes: number;
 	/** Process whose PID namespace is joined; asked for by NamespaceMode TARGET only. */
 	readonly targetPid: number | null;
+	readonly timeOffsets: TimeOffsets | null;
+	readonly mountLabel: string | null;
 }
 
 /** All that monitor and init need to make the container. Pure. */
 export function toLaunchSpec(input: LaunchInput): LaunchSpec {
-	const {containerId, sandbox, config, image, snapshot, hierarchies, cgroup, devices, process, logPath, maxLogLineBytes, targetPid} = input;
+	const {containerId, sandbox, config, image, snapshots, hierarchies, cgroup, devices, process, logPath, maxLogLineBytes, targetPid} = input;
 	const security = config.linux?.security_context ?? null;
 	const ownDev = hasOwnDev(config);
-	const mounts = toMounts(config, sandbox, hierarchies);
+	const mounts = toMounts({config, sandbox, hierarchies, volumes: snapshots.volumes});
 	const specs = toOwnedSpecs(devices.specs, sandbox.userNamespace);
 	return {
 		containerId,
 		// As elsewhere, a privileged container sees the host's cgroups.
 		namespaces: {pid: toPidNamespace(config, sandbox, targetPid), cgroup: security?.privileged === true ? 'host' : 'new'},
 		cgroup,
-		rootfs: {...snapshot, readonly: security?.readonly_rootfs ?? false, propagation: toRootPropagation(config)},
+		rootfs: {...snapshots.root, readonly: security?.readonly_rootfs ?? false, propagation: toRootPropagation(config)},
 		mounts,
 		devices: ownDev ? specs.filter(({path}) => !path.startsWith('/dev/')) : specs,
 		symlinks: ownDev ? [] : DEFAULT_SYMLINKS,
@@ -82,6 +91,8 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
 		log: logPath === null ? null : {path: logPath, maxLineBytes: maxLogLineBytes},
 		stdin: config.stdin ? 'pipe' : 'null',
 		volumeDirs: toVolumeDirs(image.config.volumes, new Set(mounts.map(({target}) => target))),
+		timeOffsets: input.timeOffsets,
+		mountLabel: input.mountLabel,
 	};
 }
 

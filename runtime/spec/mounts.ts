@@ -1,10 +1,12 @@
 import {join, normalize} from 'node:path';
 import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
+import type {Snapshot} from '../../image/image.js';
 import type {IdRange, MountSpec, UserNamespaceSpec} from '../../native/native.js';
 import {MountPropagation, type ContainerConfig__Output, type Mount__Output} from '../../proto/cri.js';
 import {mountSpecs, type CgroupHierarchies} from '../cgroup/hierarchies.js';
 import type {SandboxRecord} from '../sandbox/record.js';
-import {assertIdMapping, isIdMapped} from './user-namespace.js';
+import {assertImageMount, isImageMount, toImageMountSpec} from './image-mounts.js';
+import {assertIdMapping, isMappedAsPod, toIdMaps} from './user-namespace.js';
 
 /** linux/mount.h */
 const MS = {rdonly: 1, nosuid: 2, nodev: 4, noexec: 8, strictatime: 1 << 24} as const;
@@ -17,11 +19,23 @@ const PROPAGATIONS = {
 const TTY_GID = 5;
 const OPTIONS = new Set(['noexec', 'nodev', 'nosuid']);
 
+export interface MountsInput {
+	/** Validated. */
+	readonly config: ContainerConfig__Output;
+	readonly sandbox: SandboxRecord;
+	readonly hierarchies: CgroupHierarchies;
+	/** Of the images among the config's mounts, by their place there. */
+	readonly volumes: ReadonlyMap<number, Snapshot>;
+}
+
 /** Everything that is mounted into a container: the standard filesystems, the pod's files, what the config asks for; parents before children. */
-export function toMounts(config: ContainerConfig__Output, sandbox: SandboxRecord, hierarchies: CgroupHierarchies): MountSpec[] {
+export function toMounts({config, sandbox, hierarchies, volumes}: MountsInput): MountSpec[] {
 	const taken = new Set(config.mounts.map(({container_path}) => toTarget(container_path)));
 	const isFree = ({target}: MountSpec): boolean => !taken.has(target) && !(taken.has('/dev') && target.startsWith('/dev/'));
-	const requested = config.mounts.map(toBind);
+	const requested = config.mounts.map((mount, index) => {
+		const snapshot = volumes.get(index);
+		return snapshot === undefined ? toBind(mount, sandbox) : toImageMountSpec(mount, toTarget(mount.container_path), snapshot);
+	});
 	// Stable, by depth: a mount on /a must not hide one on /a/b that came first.
 	const binds = [...toPodFiles(config, sandbox).filter(isFree), ...requested].toSorted((a, b) => depth(a.target) - depth(b.target));
 	return [...toStandardMounts(config, sandbox, hierarchies).filter(isFree), ...binds];
@@ -71,11 +85,14 @@ function bind(source: string, target: string, changes: Partial<Bind>): Bind {
 		nodev: false,
 		propagation: 'private',
 		idMapped: false,
+		idMaps: null,
 		...changes,
 	};
 }
 
-function toBind(mount: Mount__Output): MountSpec {
+function toBind(mount: Mount__Output, {userNamespace}: SandboxRecord): MountSpec {
+	const idMaps = toIdMaps(mount);
+	const idMapped = idMaps !== null && isMappedAsPod(idMaps, userNamespace);
 	return bind(mount.host_path, toTarget(mount.container_path), {
 		readonly: mount.readonly,
 		recursiveReadOnly: mount.recursive_read_only,
@@ -83,7 +100,8 @@ function toBind(mount: Mount__Output): MountSpec {
 		nosuid: mount.mount_options.includes('nosuid'),
 		nodev: mount.mount_options.includes('nodev'),
 		propagation: PROPAGATIONS[mount.propagation],
-		idMapped: isIdMapped(mount),
+		idMapped,
+		idMaps: idMapped ? null : idMaps,
 	});
 }
 
@@ -100,7 +118,7 @@ export function hasOwnDev(config: ContainerConfig__Output): boolean {
 
 /**
  * @throws {InvalidArgumentError} naming the mount and the rule.
- * @throws {UnimplementedError} image volumes, id mappings other than the pod's.
+ * @throws {UnimplementedError} mount options that are not known.
  * @see api.proto, Mount.
  */
 export function assertMounts(mounts: readonly Mount__Output[], privileged: boolean, userNamespace: UserNamespaceSpec | null): void {
@@ -109,10 +127,11 @@ export function assertMounts(mounts: readonly Mount__Output[], privileged: boole
 		const refuse = (rule: string): never => {
 			throw new InvalidArgumentError(`${field} (${mount.container_path}): ${rule}`, {field});
 		};
-		assertImplemented(field, mount);
-		assertIdMapping(field, mount, userNamespace);
+		assertOptions(field, mount);
+		assertIdMapping(field, mount);
 		if (!isAbsolute(mount.container_path) || toTarget(mount.container_path) === '/') refuse('container_path is not an absolute path below /');
-		if (!isAbsolute(mount.host_path)) refuse(`host_path "${mount.host_path}" is not an absolute path`);
+		if (isImageMount(mount)) assertImageMount(field, mount);
+		else if (!isAbsolute(mount.host_path)) refuse(`host_path "${mount.host_path}" is not an absolute path`);
 		if (PROPAGATIONS[mount.propagation] === undefined) refuse(`propagation ${String(mount.propagation)} is unknown`);
 		if (mount.recursive_read_only && !mount.readonly) refuse('recursive_read_only needs readonly');
 		if (mount.recursive_read_only && mount.propagation !== MountPropagation.PROPAGATION_PRIVATE) refuse('recursive_read_only needs private propagation');
@@ -123,10 +142,7 @@ export function assertMounts(mounts: readonly Mount__Output[], privileged: boole
 	}
 }
 
-function assertImplemented(field: string, mount: Mount__Output): void {
-	const {image, image_sub_path, mount_options} = mount;
-	if ((image !== null && image.image !== '') || image_sub_path !== '')
-		throw new UnimplementedError(`${field}.image: image volumes are not implemented`, {field: `${field}.image`});
+function assertOptions(field: string, {mount_options}: Mount__Output): void {
 	const unknown = mount_options.find(option => !OPTIONS.has(option));
 	if (unknown !== undefined)
 		throw new UnimplementedError(`${field}.mount_options: "${unknown}" is not implemented, only noexec, nodev, nosuid`, {field: `${field}.mount_options`});

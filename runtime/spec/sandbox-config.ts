@@ -12,12 +12,12 @@ import {assertCgroupPath, type CgroupHierarchies} from '../cgroup/hierarchies.js
 import {toSandboxCgroupPlan} from '../cgroup/plan.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxConfigFacts, SandboxRecord} from '../sandbox/record.js';
+import {toShmSizeBytes, toTimeOffsets} from './annotations.js';
 import {assertProfile} from './security-profile.js';
+import {assertSelinux, toSelinuxLabels} from './selinux.js';
 import {toSysctls} from './sysctls.js';
 import {assertUserNamespace} from './user-namespace.js';
 
-/** As in other container runtimes; a pod that needs more mounts an emptyDir of memory there. */
-const SHM_SIZE_BYTES = 64 * 1024 * 1024;
 /** __NEW_UTS_LEN of the kernel. */
 const MAX_HOSTNAME_LENGTH = 64;
 
@@ -30,6 +30,8 @@ export function validateSandboxConfig(config: PodSandboxConfig__Output): void {
 	assertHostname(config.hostname);
 	assertAbsolute('log_directory', config.log_directory);
 	assertDns(config);
+	toShmSizeBytes(config.annotations, 0);
+	toTimeOffsets(config.annotations, {});
 	config.port_mappings.forEach(assertPortMapping);
 	if (config.windows !== null) throw new InvalidArgumentError('windows is set on a Linux node', {field: 'windows'});
 	const {linux} = config;
@@ -114,10 +116,20 @@ function assertSecurity(security: LinuxSandboxSecurityContext__Output): void {
 	// No process of the pod itself runs a profile, but a profile that cannot be is an error of the pod all the same.
 	assertProfile('security_context.seccomp', security.seccomp);
 	assertProfile('security_context.apparmor', security.apparmor);
+	assertSelinux(security.selinux_options);
+}
+
+/** Of the node, as far as a monitor depends on it. */
+export interface MonitorPlace {
+	readonly hierarchies: CgroupHierarchies;
+	/** Of the /dev/shm of a pod without an annotation. */
+	readonly shmSizeBytes: number;
+	/** The kernel has it: /dev/shm is labelled. */
+	readonly selinux: boolean;
 }
 
 /** What the monitor of the pod is made with. */
-export function toMonitorRequest(record: SandboxRecord, hierarchies: CgroupHierarchies): MonitorRequest {
+export function toMonitorRequest(record: SandboxRecord, {hierarchies, shmSizeBytes, selinux}: MonitorPlace): MonitorRequest {
 	const own = {network: record.namespaces.network !== 'node', ipc: record.namespaces.ipc !== 'node'};
 	return {
 		sandboxId: record.id,
@@ -125,10 +137,11 @@ export function toMonitorRequest(record: SandboxRecord, hierarchies: CgroupHiera
 		namespaces: {...own, uts: own.network, pid: record.namespaces.pid === 'pod'},
 		hostname: own.network ? record.hostname : null,
 		sysctls: toSysctls(record.config.sysctls, own),
-		shmSizeBytes: own.ipc ? SHM_SIZE_BYTES : null,
+		shmSizeBytes: own.ipc ? toShmSizeBytes(record.annotations, shmSizeBytes) : null,
 		// The kubelet sets the pod's limits itself, on the cgroup that it names as parent.
 		cgroup: toSandboxCgroupPlan(hierarchies, record.cgroupParent, null),
 		userNamespace: record.userNamespace,
+		mountLabel: selinux ? (record.config.mountLabel ?? null) : null,
 	};
 }
 
@@ -140,5 +153,6 @@ export function toSandboxFacts(config: PodSandboxConfig__Output): SandboxConfigF
 		sysctls: linux?.sysctls ?? {},
 		overhead: linux?.overhead ? toResourceFacts(linux.overhead) : null,
 		resources: linux?.resources ? toResourceFacts(linux.resources) : null,
+		mountLabel: toSelinuxLabels(linux?.security_context?.selinux_options ?? null)?.files ?? null,
 	};
 }

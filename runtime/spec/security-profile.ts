@@ -2,6 +2,7 @@ import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
 import {_runtime_v1_SecurityProfile_ProfileType as ProfileType, type SecurityProfile__Output} from '../../proto/gen/runtime/v1/SecurityProfile.js';
 import type {ContainerConfig__Output} from '../../proto/cri.js';
 import type {HostFacts} from './host.js';
+import {toSelinuxLabels} from './selinux.js';
 
 /** Which profile of a security module a container is to run under. */
 export type ProfileChoice = {readonly kind: 'unconfined'} | {readonly kind: 'default'} | {readonly kind: 'localhost'; readonly ref: string};
@@ -41,24 +42,51 @@ export function toSeccompChoice(config: ContainerConfig__Output): ProfileChoice 
 	return security?.privileged === true ? {kind: 'unconfined'} : choice;
 }
 
+/** What a container's process and files are labelled with; null: not at all. */
+export interface SecurityLabels {
+	readonly apparmorProfile: string | null;
+	readonly selinuxLabel: string | null;
+	/** Of its root's files and tmpfs. */
+	readonly mountLabel: string | null;
+}
+
 /**
- * AppArmor and SELinux cannot be applied yet, so nothing may be asked for that a kernel with them would enforce.
+ * Where the kernel enforces AppArmor, a profile by name: the config's for RuntimeDefault, and where nothing is said. Where it has none, a profile of
+ * one's own is refused, and RuntimeDefault is passed over, as everywhere. On a kernel without SELinux labels are passed over: Kubernetes sets them
+ * on any node, and its own tests do. Privileged containers have no label, and no profile but one that is asked for by name.
  *
- * On a kernel without AppArmor, a profile of its own is refused, and runtime/default is passed over, as everywhere. On a kernel without SELinux
- * labels are passed over: Kubernetes sets them on any node, and its own tests do.
- *
+ * @param options.apparmorProfile The profile of RuntimeDefault; "" = there is none.
  * @throws {InvalidArgumentError | UnimplementedError} naming the field.
  */
-export function assertSecurityModules(config: ContainerConfig__Output, host: Pick<HostFacts, 'apparmor' | 'selinux'>): void {
+export function toSecurityLabels(
+	config: ContainerConfig__Output,
+	host: Pick<HostFacts, 'apparmor' | 'selinux'>,
+	options: {readonly apparmorProfile: string},
+): SecurityLabels {
 	const security = config.linux?.security_context ?? null;
-	if (security === null || security.privileged) return;
-	const field = 'security_context.apparmor';
-	const choice = toProfileChoice(field, security.apparmor, security.apparmor_profile, host.apparmor ? {kind: 'unconfined'} : {kind: 'default'});
-	if (choice.kind === 'localhost' && !host.apparmor)
-		throw new InvalidArgumentError(`${field}: profile "${choice.ref}" is asked for, but this kernel has no AppArmor`, {field});
-	if (choice.kind !== 'unconfined' && host.apparmor)
-		throw new UnimplementedError(`${field}: AppArmor profiles are not implemented; ask for Unconfined`, {field});
-	const labels = Object.values(security.selinux_options ?? {}).filter(label => label !== '');
-	if (labels.length > 0 && host.selinux)
-		throw new UnimplementedError('security_context.selinux_options: SELinux labels are not implemented', {field: 'security_context.selinux_options'});
+	const labels = security === null || security.privileged || !host.selinux ? null : toSelinuxLabels(security.selinux_options);
+	return {
+		apparmorProfile: toApparmorProfile(config, host.apparmor, options.apparmorProfile),
+		selinuxLabel: labels?.process ?? null,
+		mountLabel: labels?.files ?? null,
+	};
+}
+
+const APPARMOR = 'security_context.apparmor';
+/** How the older string form begins; some callers write it in the new one too. */
+const LOCALHOST = 'localhost/';
+
+function toApparmorProfile(config: ContainerConfig__Output, enforced: boolean, byDefault: string): string | null {
+	const security = config.linux?.security_context ?? null;
+	const fallback = {kind: byDefault === '' ? 'unconfined' : 'default'} as const;
+	const choice = toProfileChoice(APPARMOR, security?.apparmor ?? null, security?.apparmor_profile ?? '', fallback);
+	if (choice.kind === 'localhost') {
+		const name = choice.ref.startsWith(LOCALHOST) ? choice.ref.slice(LOCALHOST.length) : choice.ref;
+		if (!enforced) throw new InvalidArgumentError(`${APPARMOR}: profile "${name}" is asked for, but this kernel has no AppArmor`, {field: APPARMOR});
+		return name;
+	}
+	if (choice.kind === 'unconfined' || !enforced || security?.privileged === true) return null;
+	if (byDefault === '')
+		throw new UnimplementedError(`${APPARMOR}: RuntimeDefault is asked for, but the config names no profile: runtime.apparmor_profile`, {field: APPARMOR});
+	return byDefault;
 }

@@ -8,7 +8,8 @@ import {validateContainerConfig} from './container-config.js';
 import {DEFAULT_DEVICES, toOwnedSpecs} from './devices.js';
 import {toMounts} from './mounts.js';
 import {toMonitorRequest, validateSandboxConfig} from './sandbox-config.js';
-import {explain, podRoot, toUserNamespace} from './user-namespace.js';
+import {podRoot, toUserNamespace} from './user-namespace.js';
+import {explain} from './explain.js';
 
 const POD = 0;
 const CONTAINER = 1;
@@ -104,9 +105,9 @@ test("POD is the pod's own user namespace, NODE and nothing are the node's", t =
 	t.is(toUserNamespace({...userns(), userns_options: null}), null);
 	t.deepEqual(podRoot(userNamespace), {uid: 100_000, gid: 200_000});
 	t.is(podRoot(null), null);
-	const hierarchies = detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n');
-	t.deepEqual(toMonitorRequest(mapped, hierarchies).userNamespace, userNamespace);
-	t.is(toMonitorRequest(plain, hierarchies).userNamespace, null);
+	const place = {hierarchies: detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n'), shmSizeBytes: 1, selinux: false};
+	t.deepEqual(toMonitorRequest(mapped, place).userNamespace, userNamespace);
+	t.is(toMonitorRequest(plain, place).userNamespace, null);
 });
 
 test("a container is in its pod's user namespace, whether it says so or not", t => {
@@ -132,25 +133,44 @@ for (const [changes, sandbox, message] of [
 	});
 }
 
-for (const [changes, sandbox, error, field] of [
-	[mappings, plain, UnimplementedError, 'mounts[0].uidMappings'],
-	[{...mappings, gidMappings: [ids(1)]}, mapped, UnimplementedError, 'mounts[0].uidMappings'],
-	[{...mappings, gidMappings: []}, mapped, InvalidArgumentError, 'mounts[0].gidMappings'],
-	[{...mappings, uidMappings: [ids(100_000, 65_536, 1)]}, mapped, InvalidArgumentError, 'mounts[0].uidMappings'],
-	[{propagation: 2}, mapped, InvalidArgumentError, 'mounts[0]'],
+for (const [changes, sandbox, field] of [
+	[{...mappings, gidMappings: []}, mapped, 'mounts[0].gidMappings'],
+	[{...mappings, uidMappings: []}, plain, 'mounts[0].uidMappings'],
+	[{...mappings, uidMappings: [ids(1, 0)]}, plain, 'mounts[0].uidMappings'],
+	[{...mappings, uidMappings: [ids(4_294_967_295, 1)]}, plain, 'mounts[0].uidMappings'],
+	[{...mappings, gidMappings: [ids(1, 1, 4_294_967_295)]}, plain, 'mounts[0].gidMappings'],
+	[{...mappings, gidMappings: [ids(1, 10, 0), ids(20, 10, 9)]}, plain, 'mounts[0].gidMappings'],
+	[{...mappings, gidMappings: [ids(1, 10, 0), ids(10, 10, 50)]}, plain, 'mounts[0].gidMappings'],
+	[{...mappings, uidMappings: Array.from({length: 341}, (_, index) => ids(index, 1, index))}, plain, 'mounts[0].uidMappings'],
+	[{propagation: 2}, mapped, 'mounts[0]'],
 ] as const) {
-	test(`a volume with ${JSON.stringify(changes)} is refused in a pod ${sandbox.userNamespace === null ? 'without' : 'with'} a user namespace`, t => {
-		const thrown = t.throws(() => validateContainerConfig(mount(changes as never), {...sandbox, privileged: true}), {instanceOf: error as never});
-		t.is((thrown as InvalidArgumentError).details['field'], field);
+	test(`a volume with ${JSON.stringify(changes).slice(0, 200)} is refused in a pod ${sandbox.userNamespace === null ? 'without' : 'with'} a user namespace`, t => {
+		const thrown = t.throws(() => validateContainerConfig(mount(changes as never), {...sandbox, privileged: true}), {instanceOf: InvalidArgumentError});
+		t.is(thrown.details['field'], field);
 	});
 }
 
 test("volumes are id-mapped as asked, and the group of terminals is the pod's", t => {
 	const hierarchies = detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n');
 	const find = (config: ContainerConfig__Output, target: string, sandbox: typeof plain = mapped) =>
-		toMounts(config, sandbox, hierarchies).find(found => found.target === target);
+		toMounts({config, sandbox, hierarchies, volumes: new Map()}).find(found => found.target === target);
 	t.notThrows(() => validateContainerConfig(mount(mappings), mapped));
-	t.like(find(mount(mappings), '/data'), {kind: 'bind', idMapped: true});
+	t.like(find(mount(mappings), '/data'), {kind: 'bind', idMapped: true, idMaps: null});
+	const own = {uids: [{inside: 0, outside: 100_000, count: 65_536}], gids: [{inside: 0, outside: 200_000, count: 65_536}]};
+	t.notThrows(() => validateContainerConfig(mount(mappings), {...plain, privileged: true}));
+	t.like(find(mount(mappings), '/data', plain), {kind: 'bind', idMapped: false, idMaps: own});
+	const other = {...mappings, uidMappings: [ids(7, 1, 5), ids(100_000, 5, 0)]};
+	t.notThrows(() => validateContainerConfig(mount(other), mapped));
+	t.like(find(mount(other), '/data'), {
+		idMapped: false,
+		idMaps: {
+			...own,
+			uids: [
+				{inside: 5, outside: 7, count: 1},
+				{inside: 0, outside: 100_000, count: 5},
+			],
+		},
+	});
 	t.like(find(mount({}), '/data'), {kind: 'bind', idMapped: false});
 	t.like(find(mount({}), '/etc/hosts'), {kind: 'bind', idMapped: false});
 	t.like(find(mount({}), '/dev/pts'), {data: 'newinstance,ptmxmode=0666,mode=0620,gid=200005'});

@@ -1,12 +1,13 @@
-import {InvalidArgumentError, SyscallError, UnimplementedError} from '../../base/errors.js';
-import type {IdRange, UserNamespaceSpec} from '../../native/native.js';
+import {InvalidArgumentError} from '../../base/errors.js';
+import type {IdMapRange, IdMaps, IdRange, UserNamespaceSpec} from '../../native/native.js';
 import {NamespaceMode, type ContainerConfig__Output, type IDMapping__Output, type Mount__Output, type NamespaceOption__Output} from '../../proto/cri.js';
 import type {SandboxRecord} from '../sandbox/record.js';
 
 const FIELD = 'namespace_options.userns_options';
 /** Ids are 32 bits; all ones is none. */
 const ID_END = 0xffff_ffff;
-const EINVAL = 22;
+/** Of the kernel (UID_GID_MAP_MAX_EXTENTS). */
+const MAX_RANGES = 340;
 
 /** @throws {InvalidArgumentError} a mode or a mapping that the CRI excludes. @see api.proto, UserNamespace. */
 export function assertUserNamespace(options: NamespaceOption__Output | null): void {
@@ -61,17 +62,47 @@ function assertMapped(field: string, id: string, {count}: IdRange): void {
 	if (Number(id) >= count) throw new InvalidArgumentError(`${field} ${id} is not mapped in the pod's user namespace, which has ids 0..${count - 1}`, {field});
 }
 
-/** @throws {UnimplementedError} mappings that are not the pod's; {InvalidArgumentError} what a user namespace keeps in. */
-export function assertIdMapping(field: string, mount: Mount__Output, userNamespace: UserNamespaceSpec | null): void {
-	if (!isIdMapped(mount)) return;
-	const mappings = {uids: mount.uidMappings, gids: mount.gidMappings};
-	for (const [name, list] of Object.entries(mappings)) assertMapping(`${field}.${name === 'uids' ? 'uidMappings' : 'gidMappings'}`, list);
-	if (userNamespace === null)
-		throw new UnimplementedError(`${field}.uidMappings, gidMappings: id-mapped mounts are not implemented in a pod without a user namespace`, {
-			field: `${field}.uidMappings`,
-		});
-	if (!isSame({uids: toRange(mappings.uids), gids: toRange(mappings.gids)}, userNamespace))
-		throw new UnimplementedError(`${field}.uidMappings, gidMappings: other mappings than the pod's are not implemented`, {field: `${field}.uidMappings`});
+/** How a mount's ids are mapped: not, as the pod's, or its own way. The mount has passed assertIdMapping. */
+export function toIdMaps(mount: Pick<Mount__Output, 'uidMappings' | 'gidMappings'>): IdMaps | null {
+	if (!isIdMapped(mount)) return null;
+	const toRanges = (list: readonly IDMapping__Output[]) =>
+		list.map(({container_id, host_id, length}) => ({inside: container_id, outside: host_id, count: length}));
+	return {uids: toRanges(mount.uidMappings), gids: toRanges(mount.gidMappings)};
+}
+
+/** Then its ids on disk are those of the pod's user namespace. */
+export function isMappedAsPod({uids, gids}: IdMaps, userNamespace: UserNamespaceSpec | null): boolean {
+	if (userNamespace === null) return false;
+	const isPods = (ranges: readonly IdMapRange[], {first, count}: IdRange): boolean =>
+		ranges.length === 1 && ranges[0]?.inside === 0 && ranges[0].outside === first && ranges[0].count === count;
+	return isPods(uids, userNamespace.uids) && isPods(gids, userNamespace.gids);
+}
+
+/** @throws {InvalidArgumentError} ranges that the kernel cannot take. @see user_namespaces(7), "Defining user and group ID mappings". */
+export function assertIdMapping(field: string, mount: Mount__Output): void {
+	const maps = toIdMaps(mount);
+	if (maps === null) return;
+	for (const [name, ranges] of [
+		['uidMappings', maps.uids],
+		['gidMappings', maps.gids],
+	] as const) {
+		const refuse = (rule: string): never => {
+			throw new InvalidArgumentError(`${field}.${name}: ${rule}`, {field: `${field}.${name}`});
+		};
+		if (ranges.length === 0) refuse('is empty, and the other mappings are not');
+		if (ranges.length > MAX_RANGES) refuse(`has ${ranges.length} entries, more than ${MAX_RANGES}`);
+		for (const {inside, outside, count} of ranges) {
+			if (count === 0 || inside + count > ID_END || outside + count > ID_END)
+				refuse(`${count} ids from container_id ${inside} and host_id ${outside} on are not in 0..${ID_END - 1}`);
+		}
+		if (overlaps(ranges.map(({inside, count}) => [inside, count])) || overlaps(ranges.map(({outside, count}) => [outside, count])))
+			refuse('its ranges overlap');
+	}
+}
+
+function overlaps(ranges: readonly (readonly [first: number, count: number])[]): boolean {
+	const sorted = ranges.toSorted(([a], [b]) => a - b);
+	return sorted.some(([first], index) => index > 0 && first < (sorted[index - 1]?.[0] ?? 0) + (sorted[index - 1]?.[1] ?? 0));
 }
 
 export function isIdMapped({uidMappings, gidMappings}: Pick<Mount__Output, 'uidMappings' | 'gidMappings'>): boolean {
@@ -81,21 +112,6 @@ export function isIdMapped({uidMappings, gidMappings}: Pick<Mount__Output, 'uidM
 function isSame(one: UserNamespaceSpec | null, other: UserNamespaceSpec | null): boolean {
 	if (one === null || other === null) return one === other;
 	return (['uids', 'gids'] as const).every(kind => one[kind].first === other[kind].first && one[kind].count === other[kind].count);
-}
-
-/** What only the kernel knows, in words for who asked: a filesystem without id-mapped mounts, an id that the image names and the pod has not. Others as they are. */
-export function explain(error: unknown): unknown {
-	if (!(error instanceof SyscallError) || error.errno !== EINVAL) return error;
-	const {stage, path} = error.details;
-	if (stage === 'id-map volume')
-		return new UnimplementedError(
-			`mounts.uidMappings, gidMappings: the filesystem of host_path "${path}" has no id-mapped mounts`,
-			{field: 'mounts.uidMappings', hostPath: path ?? ''},
-			{cause: error},
-		);
-	if (stage === 'set user' || stage === 'set group' || stage === 'set groups')
-		return new InvalidArgumentError("the user that the image names has an id that is not mapped in the pod's user namespace", {field: 'image'}, {cause: error});
-	return error;
 }
 
 /** Who the pod's root is on the node; null: without a user namespace, the node's own. */

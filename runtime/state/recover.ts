@@ -2,6 +2,7 @@ import type {MonitorContainer} from '../../native/native.js';
 import {Rollback} from '../../base/rollback.js';
 import {lostExit, putExited, recordExit} from '../container/exit.js';
 import type {ContainerRecord} from '../container/record.js';
+import {toContainerId} from '../container/snapshots.js';
 import {undoCreate} from '../container/undo.js';
 import type {PodRuntime} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
@@ -121,7 +122,7 @@ async function destroyStray(runtime: Runtime, sandboxId: string): Promise<void> 
 }
 
 async function removeStraySnapshots(runtime: Runtime): Promise<void> {
-	for (const key of runtime.images.snapshotKeys()) if (runtime.state.container(key) === null) await runtime.images.removeSnapshot(key);
+	for (const key of runtime.images.snapshotKeys()) if (runtime.state.container(toContainerId(key)) === null) await runtime.images.removeSnapshot(key);
 }
 
 function creatingOf(runtime: Runtime, sandboxId: string): readonly ContainerRecord[] {

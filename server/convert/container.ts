@@ -1,7 +1,7 @@
 import {ContainerState, type Container, type ContainerStatus, type ImageSpec, type Mount} from '../../proto/cri.js';
 import type {ImageRecord} from '../../image/image.js';
 import type {ContainerRecord, MountFacts} from '../../runtime/container/record.js';
-import {toIdMappings} from './id-mappings.js';
+import {toIdMappings, toMappingLists} from './id-mappings.js';
 import {perRecord} from './per-record.js';
 import {toLinuxContainerResources} from './resources.js';
 import {toSignal} from './stop-signal.js';
@@ -78,7 +78,7 @@ function toImageName(record: ContainerRecord, image: ImageRecord | null): string
 }
 
 function toMount(mount: MountFacts): Mount {
-	const ids = mount.idMapping ? toIdMappings(mount.idMapping) : null;
+	const ids = mount.idMaps ? toMappingLists(mount.idMaps) : mount.idMapping ? toIdMappings(mount.idMapping) : null;
 	return {
 		container_path: mount.containerPath,
 		host_path: mount.hostPath,
@@ -88,5 +88,6 @@ function toMount(mount: MountFacts): Mount {
 		recursive_read_only: mount.recursiveReadOnly,
 		mount_options: [...mount.mountOptions],
 		...(ids === null ? {} : {uidMappings: ids.uids, gidMappings: ids.gids}),
+		...(mount.image ? {image: {image: mount.image.asked, image_ref: mount.image.digest}, image_sub_path: mount.image.subPath} : {}),
 	};
 }
