@@ -217,15 +217,23 @@ void cgroup_kill_session(const struct path_list *joins, pid_t sid)
 		;
 }
 
+void cgroup_thaw(const struct path_list *joins)
+{
+	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path))
+		write_file_in(path, "freezer.state", "THAWED", 6);
+}
+
 void cgroup_kill(const struct path_list *joins)
 {
 	enum { ROUNDS = 16 };
 	const char *freezer = NULL;
 	const char *listed = NULL;
-	/* First of all: on a hybrid machine what is frozen by v1 would not die of v2's kill. */
+	/* One step, and before v1's freezer: on a hybrid machine what that has frozen does not die of v2's kill before it is thawed. */
 	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path))
-		if (write_file_in(path, "cgroup.kill", "1", 1) == 0)
+		if (write_file_in(path, "cgroup.kill", "1", 1) == 0) {
+			cgroup_thaw(joins);
 			return;
+		}
 	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path)) {
 		if (write_file_in(path, "freezer.state", "FROZEN", 6) == 0)
 			freezer = path;

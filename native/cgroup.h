@@ -28,6 +28,8 @@ bool cgroup_joins(struct span body, struct path_list *joins);
 int cgroup_join(const char *directory, struct failure *failure);
 /* SIGKILL to all processes in it, as one step where the kernel can (cgroup.kill, the freezer). `joins`: its directory in each hierarchy. */
 void cgroup_kill(const struct path_list *joins);
+/* Lets go on what v1's freezer holds: it would not even die. v2 has no such need. */
+void cgroup_thaw(const struct path_list *joins);
 /* A signal to each process in it, as they are listed now. */
 void cgroup_signal(const struct path_list *joins, int signo);
 /* SIGKILL to the processes in it that are of the session `sid` (of the host's PID namespace): they may have left the tree that they began in. */

@@ -12,3 +12,7 @@ export type {TagImageRequest, TagImageRequest__Output} from './gen/berth/admin/v
 export type {TagImageResponse, TagImageResponse__Output} from './gen/berth/admin/v1/TagImageResponse.js';
 export type {PruneImagesRequest, PruneImagesRequest__Output} from './gen/berth/admin/v1/PruneImagesRequest.js';
 export type {PruneImagesResponse, PruneImagesResponse__Output} from './gen/berth/admin/v1/PruneImagesResponse.js';
+export type {PauseRequest, PauseRequest__Output} from './gen/berth/admin/v1/PauseRequest.js';
+export type {PauseResponse, PauseResponse__Output} from './gen/berth/admin/v1/PauseResponse.js';
+export type {UnpauseRequest, UnpauseRequest__Output} from './gen/berth/admin/v1/UnpauseRequest.js';
+export type {UnpauseResponse, UnpauseResponse__Output} from './gen/berth/admin/v1/UnpauseResponse.js';

@@ -122,6 +122,8 @@ void begin_removal(struct container *container)
 	kernel_pidfd_send_signal(container->pidfd, SIGKILL);
 	if (!container->own_pid_namespace)
 		cgroup_kill(&container->joins);
+	else
+		cgroup_thaw(&container->joins);
 }
 
 void on_remove(struct connection *connection, struct message *message)

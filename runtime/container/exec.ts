@@ -1,16 +1,19 @@
 import {randomUUID} from 'node:crypto';
-import {InvalidArgumentError} from '../../base/errors.js';
+import {InvalidArgumentError, WrongStateError} from '../../base/errors.js';
 import type {ExecRequest, ExecSession} from '../../native/native.js';
 import type {Runtime} from '../runtime.js';
 import {toExecProcess} from '../spec/exec.js';
+import {isPaused} from './pause.js';
 import {assertRunning, type ContainerRecord} from './record.js';
 
-/** @throws {InvalidArgumentError} empty command. {NotFoundError | WrongStateError} no such container, or not running. */
+/** @throws {InvalidArgumentError} empty command. {NotFoundError | WrongStateError} no such container, not running, or paused. */
 export function assertExecutable(runtime: Runtime, idOrPrefix: string, command: readonly string[]): ContainerRecord {
 	if (command.length === 0 || command[0] === '') throw new InvalidArgumentError('cmd is empty', {field: 'cmd'});
 	if (command.some(arg => arg.includes('\0'))) throw new InvalidArgumentError('cmd holds a NUL byte', {field: 'cmd'});
 	const container = runtime.state.findContainer(idOrPrefix);
 	assertRunning(container);
+	// Frozen with the rest as soon as it joins the cgroup, it would answer nobody.
+	if (isPaused(container)) throw new WrongStateError('container', container.id, 'paused', 'running');
 	return container;
 }
 

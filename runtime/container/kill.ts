@@ -1,4 +1,5 @@
 import type {Runtime} from '../runtime.js';
+import {thawForSignal} from './pause.js';
 
 const SIGKILL = 9;
 /** A process that SIGKILL does not end in this time hangs in the kernel (a dead mount, say). */
@@ -14,6 +15,7 @@ export async function killContainer(runtime: Runtime, id: string): Promise<boole
 	if (container === null || (container.state.phase !== 'running' && container.state.phase !== 'created')) return true;
 	const monitor = runtime.monitors.find(container.sandboxId);
 	await monitor?.signal(id, SIGKILL, true);
+	await thawForSignal(runtime, container);
 	return await waitForExit(runtime, id, KILL_TIMEOUT_MS, null);
 }
 

@@ -81,6 +81,8 @@ export interface ContainerRecord {
 	readonly cgroupPath: string;
 	/** Directories whose cgroup.procs an exec joins. */
 	readonly cgroupJoin: readonly string[];
+	/** Its processes are frozen; for the CRI it runs. Missing in records of earlier versions: it is not. */
+	readonly paused?: boolean;
 	/** What an exec inherits; its args are replaced. env values are base64 (they need not be UTF-8). */
 	readonly exec: ExecFacts;
 }

@@ -1,10 +1,11 @@
-import {NotFoundError, TimedOutError, throwIfCancelled} from '../../base/errors.js';
+import {NotFoundError, TimedOutError, throwIfCancelled, WrongStateError} from '../../base/errors.js';
 import type {Runtime} from '../runtime.js';
 import {killContainer, waitForExit} from './kill.js';
+import {isPaused, unpauseContainer} from './pause.js';
 
 /**
  * Sends the stop signal, waits at most `timeoutMs`, then kills all that is left. Idempotent: unknown or not running is success.
- * Holds no lock while it waits. When the client goes away the signal has been sent, and nothing more is done.
+ * A paused container goes on with the signal as the first that it sees. Holds no lock while it waits. When the client goes away the signal has been sent, and nothing more is done.
  *
  * @throws {TimedOutError} not even SIGKILL ended it. {CancelledError} the client went away.
  */
@@ -20,8 +21,18 @@ export async function stopContainer(runtime: Runtime, idOrPrefix: string, timeou
 	if (container === null || container.state.phase !== 'running') return;
 	if (timeoutMs > 0) {
 		await runtime.monitors.get(container.sandboxId).signal(id, container.stopSignal, false);
+		if (isPaused(container)) await unpauseForStop(runtime, id);
 		if (await waitForExit(runtime, id, timeoutMs, signal)) return;
 		throwIfCancelled(signal, 'StopContainer');
 	}
 	if (!(await killContainer(runtime, id))) throw new TimedOutError(`container "${id}" did not end after SIGKILL`, {id});
+}
+
+async function unpauseForStop(runtime: Runtime, id: string): Promise<void> {
+	try {
+		await unpauseContainer(runtime, id);
+	} catch (error) {
+		// It ended meanwhile.
+		if (!(error instanceof WrongStateError || error instanceof NotFoundError)) throw error;
+	}
 }

@@ -1,6 +1,7 @@
 import {Command} from 'commander';
 import {addConfigCommand} from './config.js';
 import {addImagesCommand} from './images.js';
+import {addPauseCommands} from './pause.js';
 import {addServeCommand} from './serve.js';
 import {addVersionCommand} from './version.js';
 
@@ -9,6 +10,7 @@ const program = new Command('berth').description('A container runtime service fo
 addServeCommand(program);
 addConfigCommand(program);
 addImagesCommand(program);
+addPauseCommands(program);
 addVersionCommand(program);
 
 try {

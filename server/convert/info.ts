@@ -11,6 +11,7 @@ export function toContainerInfo(record: ContainerRecord): Info {
 		sandboxID: record.sandboxId,
 		pid: record.state.phase === 'running' || record.state.phase === 'created' ? record.pid : 0,
 		phase: record.state.phase,
+		paused: record.paused === true,
 		cgroupPath: record.cgroupPath,
 		privileged: record.privileged,
 		tty: record.tty,
