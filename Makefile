@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # Node 24 and the tools that package-lock.json pins, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench bench-pull power-cut clean
+.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench bench-pull power-cut test-cgroup2 clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
@@ -56,6 +56,11 @@ bench-pull: build ## pulls of a 300 MB image against containerd in the same run,
 
 power-cut: build ## power cuts under a daemon's feet, 200 of them, on a disk of the test's own (ARGS: --seed, --cuts, --cut, --keep, --from)
 	@critest/crash/power-cut/alone.sh node build/critest/crash/power-cut/run.js $(ARGS)
+
+test-cgroup2: build ## tests and critest in VMs with cgroup v2 alone, for hours (ARGS: phases, see critest/vm/phases.ts)
+	@critest/vm/setup.sh
+	@$(MAKE) --no-print-directory native-test >/dev/null
+	@node build/critest/vm/run.js $(ARGS)
 
 clean: ## remove what was built; tools and image files in .cache stay
 	rm -rf build proto/gen

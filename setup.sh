@@ -114,4 +114,9 @@ if ! critest/fixtures/unpack-registry-tools.sh --check; then
 	apt_update
 	critest/fixtures/unpack-registry-tools.sh
 fi
+# For tests with cgroup v2 alone; user-mode Linux is for x86_64 only.
+if [ "$(uname -m)" = x86_64 ] && ! critest/vm/fetch.sh uml --check; then
+	apt_update
+	critest/vm/fetch.sh uml
+fi
 critest/fixtures/build-tools.sh

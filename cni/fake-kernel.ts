@@ -1,6 +1,7 @@
 import {chmod, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {basename, join} from 'node:path';
+import {patientMs} from '../base/test-patience.js';
 import type {Kernel, ProgramRequest, ProgramResult} from '../native/native.js';
 import type {Attachment, CniOptions} from './cni.js';
 
@@ -44,7 +45,7 @@ export async function cniDirs(
 		confDir: join(root, 'net.d'),
 		binDirs: [join(root, 'bin')],
 		cacheDir: join(root, 'cache'),
-		timeoutMs: 10_000,
+		timeoutMs: patientMs(10_000),
 		maxConcurrent: 2,
 		embedded: null,
 	};

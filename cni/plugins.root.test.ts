@@ -8,6 +8,7 @@ import {promisify} from 'node:util';
 import {systemClock} from '../base/clock.js';
 import {CancelledError, FailedError, TimedOutError} from '../base/errors.js';
 import {silentLog} from '../base/log.js';
+import {patientMs} from '../base/test-patience.js';
 import type {Kernel} from '../native/native.js';
 import {openNative} from '../native/open-native.js';
 import type {Attachment, CniOptions} from './cni.js';
@@ -89,7 +90,7 @@ async function serve(t: ExecutionContext, netnsPath: string, answer: string): Pr
 }
 
 async function fetchIn(netnsPath: string, url: string): Promise<string> {
-	const script = `fetch(${JSON.stringify(url)}, {signal: AbortSignal.timeout(5000)}).then(r => r.text()).then(x => process.stdout.write(x))`;
+	const script = `fetch(${JSON.stringify(url)}, {signal: AbortSignal.timeout(${patientMs(5000)})}).then(r => r.text()).then(x => process.stdout.write(x))`;
 	return (await run('/usr/bin/nsenter', [`--net=${netnsPath}`, process.execPath, '-e', script])).stdout;
 }
 
@@ -147,7 +148,7 @@ const failing: readonly (readonly [string, string | null, object])[] = [
 		'#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho \'{"cniVersion":"1.0.0","code":7,"msg":"bad wish","details":"mtu"}\'; exit 1\n',
 		{instanceOf: FailedError, message: /"last" ADD failed: bad wish: mtu \(code 7\)/},
 	],
-	['hangs', '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\nsleep 600\n', {instanceOf: TimedOutError, message: /"last" ADD did not end within 3000 ms/}],
+	['hangs', '#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\nsleep 600\n', {instanceOf: TimedOutError, message: /"last" ADD did not end within \d+ ms/}],
 	[
 		'prints garbage',
 		'#!/bin/sh\n[ "$CNI_COMMAND" = DEL ] && exit 0\necho "<html>"\n',
@@ -162,7 +163,7 @@ const failing: readonly (readonly [string, string | null, object])[] = [
 ];
 for (const [what, script, expected] of failing) {
 	test(`a chain whose last plugin ${what} leaves no veth, lease, rule or cache file`, async t => {
-		const it = await world(t, {}, {timeoutMs: 3000});
+		const it = await world(t, {}, {timeoutMs: patientMs(3000)});
 		await useChainWithLast(it, script);
 		const pod = withPort(await it.pod('f'), 18_082);
 		await t.throwsAsync(it.cni.attach(pod, null), expected);
@@ -179,7 +180,7 @@ test('an attach that is cancelled kills the plugin with its children and leaves 
 	const attaching = it.cni.attach(pod, abort.signal);
 	const rejected = t.throwsAsync(attaching, {instanceOf: CancelledError});
 	let pid = 0;
-	for (let tries = 0; pid === 0 && tries < 500; tries++) {
+	for (let tries = 0; pid === 0 && tries < patientMs(500); tries++) {
 		await systemClock.sleep(10);
 		pid = Number(await readFile(mark, 'utf8').catch(() => '0'));
 	}
@@ -205,7 +206,7 @@ async function useChainWithLast(it: World, script: string | null): Promise<void>
 	// Ready before and after: with the embedded network, then with the file's. The message tells of the broken file that is read in the same pass.
 	await writeFile(join(it.options.confDir, '99-marker.conf'), '');
 	for (let tries = 0; !it.cni.status().message.includes('99-marker'); tries++) {
-		if (tries > 500) throw new Error('the new file is not seen');
+		if (tries > patientMs(500)) throw new Error('the new file is not seen');
 		await systemClock.sleep(10);
 	}
 }

@@ -1,10 +1,11 @@
 import {spawn} from 'node:child_process';
 import {globSync} from 'node:fs';
 import {createInterface} from 'node:readline';
+import {patientMs} from '../base/test-patience.js';
 import {PROJECT_DIR} from './fixtures/images.js';
 
 /**
- * Runs the stages of `make test` (all, or those named) and ends with "N passed, N failed, N skipped" over all of them.
+ * Runs the stages of `make test` (all, or those named; names of test files, build/….test.js, make a stage of their own) and ends with "N passed, N failed, N skipped" over all of them.
  * A stage that fails without saying which test failed, or that ran no test, counts as one failure.
  */
 interface Stage {
@@ -23,7 +24,8 @@ interface Counts {
 	readonly skipped: number;
 }
 
-const AVA = ['ava', '--tap', '--timeout=300s'];
+/** On a slow machine (see base/test-patience.ts) also one test after the other, so that none waits for the others' work. */
+const AVA = ['ava', '--tap', `--timeout=${patientMs(300_000)}ms`, ...(patientMs(1) > 1 ? ['--serial'] : [])];
 /** `make test-addon-asan` leaves copies of tests there, for an addon that only loads under the sanitizers. */
 const NOT_SANITIZED = '!build/asan/**';
 const LAUNCHER = 'build/native/berth-launcher';
@@ -132,12 +134,16 @@ function toText({passed, failed, skipped}: Counts): string {
 	return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-const wanted = process.argv.slice(2);
+const isTestFile = (argument: string): boolean => argument.endsWith('.test.js');
+const files = process.argv.slice(2).filter(isTestFile);
+const wanted = process.argv.slice(2).filter(argument => !isTestFile(argument));
+const fileStage: Stage = {name: 'files', what: files.join(' '), argv: [...AVA, '--concurrency=1', '--serial', ...files], counts: 'tap'};
 const unknown = wanted.filter(name => !STAGES.some(stage => stage.name === name));
 if (unknown.length > 0) throw new Error(`no stage ${unknown.join(', ')}: there are ${STAGES.map(({name}) => name).join(', ')}`);
 let total: Counts = {passed: 0, failed: 0, skipped: 0};
 const report: string[] = [];
-for (const stage of STAGES.filter(({name}) => wanted.length === 0 || wanted.includes(name))) {
+const stages = STAGES.filter(({name}) => (wanted.length === 0 && files.length === 0) || wanted.includes(name));
+for (const stage of files.length === 0 ? stages : [...stages, fileStage]) {
 	process.stdout.write(`== ${stage.name}: ${stage.what}\n`);
 	const counts = await runStage(stage);
 	total = add(total, counts);

@@ -2,6 +2,7 @@ import {mkdir, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/pr
 import test, {type ExecutionContext} from 'ava';
 import {systemClock} from '../base/clock.js';
 import {SyscallError} from '../base/errors.js';
+import {IS_PURE_V2, withMemoryLimit} from './cgroup-rig.js';
 import {LaunchRig, shellProcess, until} from './launch-rig.js';
 import type {LaunchSpec, Monitor, MonitorRequest, ProcessSpec} from './native.js';
 
@@ -187,9 +188,11 @@ podTest('sixty layers, with commas and colons in their names', async (t, {rig, r
 });
 
 podTest("the cgroup view is the container's own", async (t, {run}) => {
-	const hierarchies = [{name: 'pids', fstype: 'cgroup', options: 'pids'} as const, {name: 'memory', fstype: 'cgroup', options: 'memory'} as const];
+	const v1 = [{name: 'pids', fstype: 'cgroup', options: 'pids'} as const, {name: 'memory', fstype: 'cgroup', options: 'memory'} as const];
+	const hierarchies = IS_PURE_V2 ? [{name: '', fstype: 'cgroup2', options: ''} as const] : v1;
+	const dir = IS_PURE_V2 ? '/sys/fs/cgroup' : '/sys/fs/cgroup/pids';
 	const {lines} = await run(
-		'cat /sys/fs/cgroup/pids/pids.max; ls /sys/fs/cgroup; mkdir /sys/fs/cgroup/pids/x 2>/dev/null || echo refused; grep pids /proc/self/cgroup',
+		`cat ${dir}/pids.max; mkdir ${dir}/x 2>/dev/null || echo refused; grep -e :pids: -e ^0:: /proc/self/cgroup | head -n 1; ls /sys/fs/cgroup`,
 		spec => ({
 			...spec,
 			mounts: [
@@ -199,8 +202,9 @@ podTest("the cgroup view is the container's own", async (t, {run}) => {
 			],
 		}),
 	);
-	t.deepEqual(lines.slice(0, 4), ['100', 'memory', 'pids', 'refused']);
-	t.regex(lines[4]!, /:pids:\/$/);
+	t.deepEqual(lines.slice(0, 2), ['100', 'refused']);
+	t.regex(lines[2]!, IS_PURE_V2 ? /^0::\/$/ : /:pids:\/$/);
+	t.deepEqual(IS_PURE_V2 ? lines.slice(3).includes('cgroup.procs') : lines.slice(3), IS_PURE_V2 ? true : ['memory', 'pids']);
 });
 
 podTest('a container with a terminal: console, its log', async (t, {rig, monitor}) => {
@@ -292,20 +296,14 @@ podTest('an init killed while it is parked is an exit like any other', async (t,
 });
 
 podTest('an OOM kill is told', async (t, {rig, monitor}) => {
-	const memory = '/sys/fs/cgroup/memory';
-	const cgroup = `${memory}/${rig.dir.split('/').pop()}`;
 	const spec = await rig.launchSpec('pod', 'x=a; while :; do x=$x$x; done');
-	const plan = {
-		dirs: [...spec.cgroup.dirs, cgroup],
-		writes: [...spec.cgroup.writes, {path: `${cgroup}/memory.limit_in_bytes`, value: '16777216', required: true}],
-		join: [...spec.cgroup.join, cgroup],
-	};
+	const plan = withMemoryLimit(spec.cgroup, rig.dir.split('/').pop()!, 16 * 1024 * 1024);
 	await monitor.createContainer({...spec, cgroup: plan});
 	await monitor.startContainer(spec.containerId);
 	const exit = await rig.exitOf(spec.containerId);
 	t.deepEqual([exit.exitCode, exit.oomKilled], [137, true]);
 	await monitor.removeContainer(spec.containerId);
-	await t.throwsAsync(stat(cgroup), {code: 'ENOENT'});
+	for (const dir of plan.dirs) await t.throwsAsync(stat(dir), {code: 'ENOENT'});
 });
 
 podTest(

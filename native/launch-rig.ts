@@ -3,12 +3,13 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {systemClock} from '../base/clock.js';
-import type {CgroupPlan, ExecRequest, ExitRecord, Launcher, LauncherOptions, LaunchSpec, MonitorRequest, ProcessSpec} from './native.js';
+import {patientMs} from '../base/test-patience.js';
+import {CGROUP_ROOT, toParentPlan} from './cgroup-rig.js';
+import type {ExecRequest, ExitRecord, Launcher, LauncherOptions, LaunchSpec, MonitorRequest, ProcessSpec} from './native.js';
 import {openNative} from './open-native.js';
 
 /** What setup.sh built for the test images: the machine need not have a busybox. */
 export const IMAGE_FILES_DIR = fileURLToPath(new URL('../../.cache/image-files', import.meta.url));
-const noCgroup: CgroupPlan = {dirs: [], writes: [], join: []};
 
 /** For root tests: a launcher of its own in a directory of its own, a busybox rootfs, and the facts that came up. */
 export class LaunchRig {
@@ -21,7 +22,7 @@ export class LaunchRig {
 
 	private constructor(dir: string) {
 		this.dir = dir;
-		this.#cgroup = `/sys/fs/cgroup/pids/${path.basename(dir)}`;
+		this.#cgroup = `${CGROUP_ROOT}/${path.basename(dir)}`;
 	}
 
 	static async open(): Promise<LaunchRig> {
@@ -74,7 +75,7 @@ export class LaunchRig {
 			hostname: 'pod-host',
 			sysctls: [['net.ipv4.ip_unprivileged_port_start', '0']],
 			shmSizeBytes: 1 << 20,
-			cgroup: {...noCgroup, dirs: [this.#cgroup, `${this.#cgroup}/${sandboxId}`]},
+			cgroup: toParentPlan([this.#cgroup, `${this.#cgroup}/${sandboxId}`]),
 			userNamespace: null,
 			mountLabel: null,
 			...more,
@@ -153,9 +154,9 @@ export function shellProcess(script: string): ProcessSpec {
 	};
 }
 
-/** Asks again and again until the answer is not null. @throws after ten seconds. */
+/** Asks again and again until the answer is not null. @throws after ten seconds (see base/test-patience.ts). */
 export async function until<T>(ask: () => T | null | Promise<T | null>): Promise<T> {
-	const deadlineMs = systemClock.monotonicMs() + 10_000;
+	const deadlineMs = systemClock.monotonicMs() + patientMs(10_000);
 	for (;;) {
 		const answer = await ask();
 		if (answer !== null) return answer;

@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process';
+import {patientMs} from '../../base/test-patience.js';
 
 export interface Ended {
 	/** null: ended by a signal. */
@@ -8,7 +9,7 @@ export interface Ended {
 }
 export interface CommandOptions {
 	readonly env?: Readonly<Record<string, string>>;
-	/** The command is killed then; default 60,000. */
+	/** The command is killed then; default 60,000; times the patience of base/test-patience.ts. */
 	readonly timeoutMs?: number;
 	readonly input?: string;
 }
@@ -16,7 +17,8 @@ export interface CommandOptions {
 /** Runs a command to its end; any exit code is an answer. @throws when it cannot be started or does not end in time. */
 export async function run(argv: readonly string[], options: CommandOptions = {}): Promise<Ended> {
 	const [command = '', ...args] = argv;
-	const child = spawn(command, args, {env: {...process.env, ...options.env}, timeout: options.timeoutMs ?? 60_000, killSignal: 'SIGKILL', stdio: 'pipe'});
+	const timeoutMs = patientMs(options.timeoutMs ?? 60_000);
+	const child = spawn(command, args, {env: {...process.env, ...options.env}, timeout: timeoutMs, killSignal: 'SIGKILL', stdio: 'pipe'});
 	const stdout: Buffer[] = [];
 	const stderr: Buffer[] = [];
 	child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
@@ -29,7 +31,7 @@ export async function run(argv: readonly string[], options: CommandOptions = {})
 		child.once('close', resolve);
 	});
 	const ended = {exitCode, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString()};
-	if (child.signalCode === 'SIGKILL') throw new Error(`${argv.join(' ')}: killed after ${options.timeoutMs ?? 60_000} ms\n${ended.stderr}`);
+	if (child.signalCode === 'SIGKILL') throw new Error(`${argv.join(' ')}: killed after ${timeoutMs} ms\n${ended.stderr}`);
 	return ended;
 }
 

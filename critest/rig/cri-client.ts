@@ -1,4 +1,5 @@
 import {credentials, Metadata, type CallOptions, type ServiceError} from '@grpc/grpc-js';
+import {patientMs} from '../../base/test-patience.js';
 import {loadCri} from '../../proto/loader.js';
 import type * as cri from '../../proto/cri.js';
 
@@ -36,7 +37,7 @@ interface ImageCalls {
 
 /** The CRI over the daemon's socket. */
 export interface CriClient {
-	/** @throws {ServiceError} what the daemon answered; DEADLINE_EXCEEDED after `timeoutMs` (60,000). */
+	/** @throws {ServiceError} what the daemon answered; DEADLINE_EXCEEDED after `timeoutMs` (60,000), times the patience. */
 	call<K extends keyof Calls>(name: K, request: Calls[K][0], timeoutMs?: number): Promise<Calls[K][1]>;
 	image<K extends keyof ImageCalls>(name: K, request: ImageCalls[K][0], timeoutMs?: number): Promise<ImageCalls[K][1]>;
 	close(): void;
@@ -53,7 +54,9 @@ export function openCriClient(socket: string): CriClient {
 		new Promise((resolve, reject) => {
 			const method = (client as Record<string, Unary>)[name];
 			if (method === undefined) throw new Error(`no call ${name}`);
-			method.call(client, request, new Metadata(), {deadline: Date.now() + timeoutMs}, (error, reply) => (error === null ? resolve(reply) : reject(error)));
+			method.call(client, request, new Metadata(), {deadline: Date.now() + patientMs(timeoutMs)}, (error, reply) =>
+				error === null ? resolve(reply) : reject(error),
+			);
 		});
 	return {
 		call: (name, request, timeoutMs = 60_000) => ask(runtime, name, request, timeoutMs) as Promise<never>,

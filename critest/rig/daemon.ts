@@ -2,6 +2,7 @@ import {spawn, type ChildProcess} from 'node:child_process';
 import {mkdir, open, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemClock} from '../../base/clock.js';
+import {patientMs} from '../../base/test-patience.js';
 import {HOSTS, PROJECT_DIR} from '../fixtures/images.js';
 import type {Registry} from '../fixtures/registry.js';
 import {run, runOk, type Ended} from './command.js';
@@ -104,7 +105,7 @@ class RigDaemon implements Daemon {
 	}
 
 	async #answer(child: ChildProcess): Promise<void> {
-		const endMs = systemClock.monotonicMs() + START_TIMEOUT_MS;
+		const endMs = systemClock.monotonicMs() + patientMs(START_TIMEOUT_MS);
 		for (;;) {
 			try {
 				await this.cri.call('Version', {}, 1000);
@@ -136,9 +137,23 @@ class RigDaemon implements Daemon {
 	crictl(args: readonly string[], timeoutMs = 60_000): Promise<Ended> {
 		const endpoint = `unix://${this.places.socket}`;
 		const config = join(this.places.baseDir, 'crictl.yaml');
-		return run([join(TOOLS_DIR, 'crictl'), '--config', config, '--runtime-endpoint', endpoint, '--image-endpoint', endpoint, '--timeout', '60s', ...args], {
-			timeoutMs,
-		});
+		return run(
+			[
+				join(TOOLS_DIR, 'crictl'),
+				'--config',
+				config,
+				'--runtime-endpoint',
+				endpoint,
+				'--image-endpoint',
+				endpoint,
+				'--timeout',
+				`${patientMs(60_000)}ms`,
+				...args,
+			],
+			{
+				timeoutMs,
+			},
+		);
 	}
 
 	log(): Promise<string> {
@@ -146,7 +161,7 @@ class RigDaemon implements Daemon {
 	}
 
 	async leaks(): Promise<readonly string[]> {
-		const endMs = systemClock.monotonicMs() + 3000;
+		const endMs = systemClock.monotonicMs() + patientMs(3000);
 		for (;;) {
 			const leaks = await findLeaks(this.places, this.#child === null ? null : this.cri);
 			if (leaks.length === 0 || systemClock.monotonicMs() > endMs) return leaks;

@@ -2,6 +2,7 @@ import {mkdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {randomUUID} from 'node:crypto';
 import {systemClock} from '../../base/clock.js';
+import {patientMs} from '../../base/test-patience.js';
 import type {ContainerConfig, ContainerStatus__Output, NamespaceMode, PodSandboxConfig} from '../../proto/cri.js';
 import {BUSYBOX_IMAGE} from '../fixtures/images.js';
 import type {CriClient} from './cri-client.js';
@@ -80,11 +81,11 @@ export async function readMessages(path: string): Promise<readonly string[]> {
 
 /** Asks every 20 ms. @throws after `timeoutMs` with what it last heard. */
 export async function until<T>(what: string, ask: () => Promise<T>, holds: (answer: T) => boolean, timeoutMs = 20_000): Promise<T> {
-	const endMs = systemClock.monotonicMs() + timeoutMs;
+	const endMs = systemClock.monotonicMs() + patientMs(timeoutMs);
 	for (;;) {
 		const answer = await ask();
 		if (holds(answer)) return answer;
-		if (systemClock.monotonicMs() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}; last: ${JSON.stringify(answer)}`);
+		if (systemClock.monotonicMs() > endMs) throw new Error(`not within ${patientMs(timeoutMs)} ms: ${what}; last: ${JSON.stringify(answer)}`);
 		await systemClock.sleep(20);
 	}
 }

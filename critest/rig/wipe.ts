@@ -1,5 +1,6 @@
 import {rm, rmdir} from 'node:fs/promises';
 import {systemClock} from '../../base/clock.js';
+import {patientMs} from '../../base/test-patience.js';
 import {run, runOk} from './command.js';
 import {listRunCgroups, listRunMounts, listRunProcesses} from './leaks.js';
 import type {Places} from './places.js';
@@ -17,7 +18,7 @@ export async function wipe(places: Places): Promise<void> {
 }
 
 async function killProcesses(places: Places): Promise<void> {
-	const endMs = systemClock.monotonicMs() + 10_000;
+	const endMs = systemClock.monotonicMs() + patientMs(10_000);
 	for (;;) {
 		const pids = await listRunProcesses(places);
 		if (pids.size === 0) return;

@@ -55,6 +55,15 @@ static void forget_volatile(struct span work_dir)
 	rmdir(path);
 }
 
+/*
+ * Before 6.5 overlay has no parser of its own for fsconfig(2): the kernel's stand-in takes whatever it is told and only the mount is refused
+ * (legacy_parse_param in fs/fs_context.c). From 6.5 on a key that is not known is refused at once.
+ */
+static bool takes_any_key(int fs_fd)
+{
+	return kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "no-such-key", "x") == 0;
+}
+
 /* The mount's fd; -1; -2: the kernel does not know lowerdir+. */
 static int mount_overlay_by_parts(struct span rootfs, struct span label, struct failure *failure)
 {
@@ -64,6 +73,10 @@ static int mount_overlay_by_parts(struct span rootfs, struct span label, struct 
 	int fs_fd = kernel_fsopen("overlay");
 	if (fs_fd < 0)
 		return fail(failure, errno, "mount overlay");
+	if (takes_any_key(fs_fd)) {
+		close(fs_fd);
+		return -2;
+	}
 	for (bool first = true; next_with_tag(&rest, TAG_LOWER_DIR, &lower); first = false) {
 		if (add_dir(fs_fd, "lowerdir+", lower, failure) == 0)
 			continue;

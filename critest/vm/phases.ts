@@ -1,0 +1,85 @@
+import type {Vm} from './boot.js';
+
+/** A VM with its job. The job's last line is "N passed, N failed, N skipped". */
+export interface Phase extends Vm {
+	readonly name: string;
+	readonly what: string;
+}
+/** A phase with a fault in it. */
+export interface SelfCheck extends Phase {
+	/** What must be said about it. */
+	readonly expects: RegExp;
+}
+
+const MINUTE_MS = 60_000;
+/** How much slower than usual programs start there, with room to spare (see base/test-patience.ts). */
+const PATIENCE = {uml: 10, qemu: 20} as const;
+const RUN_TESTS = 'node build/critest/run-tests.js';
+
+/** A job that runs tests. */
+export function toTestJob(kind: Vm['kind'], command: string): string {
+	return `export BERTH_TEST_PATIENCE=${PATIENCE[kind]}\n${command}`;
+}
+
+/** What tells within minutes whether pods and cgroups work with v2 alone. */
+export const SHORT_FILES = ['build/critest/pod-lifecycle.root.test.js', 'build/runtime/cgroup/plan.root.test.js'] as const;
+export const SHORT_JOB = toTestJob('uml', `${RUN_TESTS} ${SHORT_FILES.join(' ')}`);
+/** What differs by the kernel's controllers, its age and its CPUs. */
+const KERNEL_FILES = [
+	...SHORT_FILES,
+	'build/native/container.root.test.js',
+	'build/native/launcher-client.root.test.js',
+	'build/native/user-namespace.root.test.js',
+	'build/native/user-namespace-process.root.test.js',
+	'build/critest/user-namespace.root.test.js',
+].join(' ');
+
+/** The product is broken inside of the VM only: its files there are an overlay's. */
+const BREAK_LAUNCHER = "printf '#!/bin/sh\\nexit 1\\n' >build/native/berth-launcher";
+
+export const SELF_CHECKS: readonly SelfCheck[] = [
+	{
+		name: 'broken-product',
+		kind: 'uml',
+		what: 'the launcher is broken: the tests must fail, and the VM say so',
+		job: toTestJob('uml', `${BREAK_LAUNCHER}\n${RUN_TESTS} ${SHORT_FILES[0]}`),
+		deadlineMs: 5 * MINUTE_MS,
+		expects: /^exit code 1$/,
+	},
+	{
+		name: 'panic',
+		kind: 'uml',
+		what: 'the kernel dies: no exit code must not pass for success',
+		job: "echo '1 passed, 0 failed, 0 skipped'\necho c >/proc/sysrq-trigger\nsleep 100",
+		deadlineMs: MINUTE_MS,
+		expects: /^the VM ended before the job did/,
+	},
+	{
+		name: 'hang',
+		kind: 'uml',
+		what: 'the job does not end: the VM must be killed at its deadline',
+		job: "echo '1 passed, 0 failed, 0 skipped'\nsleep 1000",
+		deadlineMs: MINUTE_MS / 3,
+		expects: /^did not end within 20 s/,
+	},
+];
+
+export const PHASES: readonly Phase[] = [
+	{name: 'native', kind: 'uml', what: 'C and C++ tests', job: toTestJob('uml', `${RUN_TESTS} native`), deadlineMs: 20 * MINUTE_MS},
+	{
+		name: 'root',
+		kind: 'uml',
+		what: 'rooms, with root and kernel; launcher and monitors',
+		job: toTestJob('uml', `${RUN_TESTS} root launcher`),
+		deadlineMs: 40 * MINUTE_MS,
+	},
+	{name: 'daemon', kind: 'uml', what: 'the whole daemon', job: toTestJob('uml', `${RUN_TESTS} daemon`), deadlineMs: 90 * MINUTE_MS},
+	{name: 'critest', kind: 'uml', what: 'the CRI conformance suite', job: toTestJob('uml', 'node build/critest/conformance/run.js'), deadlineMs: 60 * MINUTE_MS},
+	{
+		name: 'qemu',
+		kind: 'qemu',
+		what: 'cpuset, PSI, two CPUs and a newer kernel',
+		job: toTestJob('qemu', `${RUN_TESTS} ${KERNEL_FILES}`),
+		deadlineMs: 60 * MINUTE_MS,
+	},
+];
