@@ -5,6 +5,7 @@ import path from 'node:path';
 import {text} from 'node:stream/consumers';
 import test, {type ExecutionContext} from 'ava';
 import {systemClock} from '../base/clock.js';
+import {patientMs} from '../base/test-patience.js';
 import {AlreadyExistsError, CancelledError, SyscallError, UnavailableError} from '../base/errors.js';
 import {addon} from './addon.js';
 import {Connection} from './connection.js';
@@ -109,7 +110,7 @@ test('execSync: the output is cut at maxOutputBytes and the command runs to its 
 
 test('execSync: at the timeout it is killed, with what it had written', async t => {
 	const {monitor, peer} = await openMonitor(t);
-	const {exitCode, stdout, timedOut} = await monitor.execSync(execOf('echo before; exec sleep 100'), {...limits, timeoutMs: 200}, null);
+	const {exitCode, stdout, timedOut} = await monitor.execSync(execOf('echo before; exec sleep 100'), {...limits, timeoutMs: patientMs(200)}, null);
 	t.deepEqual([exitCode, utf8(stdout), timedOut], [137, 'before\n', true]);
 	t.is(peer.execs.get('e1')!.signalCode, 'SIGKILL');
 });
@@ -118,7 +119,7 @@ test('execSync: a background child that holds the pipes does not delay it', asyn
 	const {monitor} = await openMonitor(t);
 	const beganMs = systemClock.monotonicMs();
 	const {stdout} = await monitor.execSync(execOf('sleep 30 & echo $!'), limits, null);
-	t.true(systemClock.monotonicMs() - beganMs < 5000);
+	t.true(systemClock.monotonicMs() - beganMs < patientMs(5000));
 	process.kill(Number(utf8(stdout)), 'SIGKILL');
 });
 
