@@ -110,9 +110,15 @@ static int add_option(struct text *options, const char *key, struct span path, s
 	return 0;
 }
 
-static int build_options(struct span rootfs, size_t longest, struct text *options, struct failure *failure)
+/* What an overlay is made of; an empty label is none. */
+struct overlay {
+	struct span layers;
+	struct span label;
+};
+
+static int build_options(const struct overlay *overlay, size_t longest, struct text *options, struct failure *failure)
 {
-	struct span rest = rootfs;
+	struct span rest = overlay->layers;
 	struct span lower;
 	const char *key = "lowerdir=";
 	while (next_with_tag(&rest, TAG_LOWER_DIR, &lower)) {
@@ -120,22 +126,29 @@ static int build_options(struct span rootfs, size_t longest, struct text *option
 			return -1;
 		key = ":";
 	}
-	if (add_option(options, ",upperdir=", get_span_or_empty(rootfs, TAG_UPPER_DIR), longest, failure) != 0 ||
-	    add_option(options, ",workdir=", get_span_or_empty(rootfs, TAG_WORK_DIR), longest, failure) != 0)
+	if (add_option(options, ",upperdir=", get_span_or_empty(overlay->layers, TAG_UPPER_DIR), longest, failure) != 0 ||
+	    add_option(options, ",workdir=", get_span_or_empty(overlay->layers, TAG_WORK_DIR), longest, failure) != 0)
 		return -1;
+	if (overlay->label.length > 0) {
+		/* Quoted, since the categories of a level are joined by commas (security_sb_eat_lsm_opts, SELinux). */
+		text_add(options, ",context=\"");
+		text_add_span(options, overlay->label);
+		text_add(options, "\"");
+	}
 	text_add(options, ",volatile");
 	return 0;
 }
 
-int mount_overlay_by_options(struct span rootfs, const char *target, struct failure *failure)
+/* By mount(2), for kernels without lowerdir+ (before 6.7). The root's fd, or -1. */
+static int mount_overlay_by_options(const struct overlay *overlay, const char *target, struct failure *failure)
 {
 	char buffer[OPTIONS_BYTES];
 	struct text options = text_over(buffer, sizeof buffer);
-	if (build_options(rootfs, OPTIONS_BYTES, &options, failure) != 0)
+	if (build_options(overlay, OPTIONS_BYTES, &options, failure) != 0)
 		return -1;
 	if (options.cut) {
 		options = text_over(buffer, sizeof buffer);
-		if (build_options(rootfs, 0, &options, failure) != 0)
+		if (build_options(overlay, 0, &options, failure) != 0)
 			return -1;
 	}
 	if (options.cut)
@@ -146,7 +159,7 @@ int mount_overlay_by_options(struct span rootfs, const char *target, struct fail
 		result = mount("overlay", target, "overlay", 0, buffer);
 	}
 	if (result != 0)
-		return fail_at_span(failure, errno, "mount overlay", get_span_or_empty(rootfs, TAG_UPPER_DIR));
+		return fail_at_span(failure, errno, "mount overlay", get_span_or_empty(overlay->layers, TAG_UPPER_DIR));
 	int fd = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd >= 0 ? fd : fail(failure, errno, "open root");
 }
@@ -157,8 +170,10 @@ int mount_overlay(struct init *init, struct span layers, const char *place)
 	forget_volatile(get_span_or_empty(layers, TAG_WORK_DIR));
 	struct span label = get_span_or_empty(init->job->body, TAG_MOUNT_LABEL);
 	int fd = mount_overlay_by_parts(layers, label, &attempt);
-	if (fd == -2)
-		return mount_overlay_by_options(layers, place, &init->report.failure);
+	if (fd == -2) {
+		struct overlay overlay = {layers, label};
+		return mount_overlay_by_options(&overlay, place, &init->report.failure);
+	}
 	if (fd < 0) {
 		init->report.failure = attempt;
 		return -1;

@@ -25,8 +25,6 @@ struct init {
 int mount_rootfs(struct init *init, struct span rootfs);
 /* The overlay of a ROOTFS group or an IMAGE mount, attached at `place` of our own mount namespace. Its fd; -1. */
 int mount_overlay(struct init *init, struct span layers, const char *place);
-/* The same by mount(2), for kernels without lowerdir+ (before 6.7). Returns the root's fd. */
-int mount_overlay_by_options(struct span rootfs, const char *target, struct failure *failure);
 int enter_rootfs(struct init *init, struct span rootfs);
 
 /* user-namespace.c: nothing to do for a pod without one. */
