@@ -49,7 +49,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 		await trace.step(`journal.${entry.op}`);
 		journal.push(entry);
 	}, records);
-	const bus = new EventBus();
+	const bus = new EventBus(state, systemClock);
 	bus.subscribe(event => events.push(event));
 	const userNamespaces = {supported: true, reason: ''};
 	const runtime: Runtime = {

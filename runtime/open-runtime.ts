@@ -74,7 +74,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 		seccomp: new SeccompCache(parts.native.kernel, options.seccompProfilePath, join(options.rootDir, 'seccomp')),
 		cpuSamples: new CpuSamples(),
 		userNamespaces,
-		events: new EventBus(),
+		events: new EventBus(state, parts.clock),
 		clock: parts.clock,
 		log: parts.log,
 	};

@@ -1,4 +1,4 @@
-import {status, type handleServerStreamingCall, type handleUnaryCall} from '@grpc/grpc-js';
+import {Metadata, status, type handleServerStreamingCall, type handleUnaryCall} from '@grpc/grpc-js';
 import {once} from 'node:events';
 import {CancelledError} from '../base/errors.js';
 import type {Call, Daemon} from './call.js';
@@ -59,6 +59,8 @@ export function wrapStream<Request, Response>(
 			wire.end();
 		};
 		pump().then(done, failed);
+		// The handler has begun: a client that waits for the headers knows that from now on nothing is missed.
+		wire.sendMetadata(new Metadata());
 	};
 }
 

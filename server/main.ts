@@ -51,6 +51,8 @@ export async function serve(config: Config, log: Logger, {notifySocket, proxy}: 
 		const server = createGrpcServer(daemon);
 		await bindSocket(server, config.socket);
 		closing.add('close the CRI socket', () => closeServer(server, config.socket));
+		// They would keep the server open for as long as it waits for calls in flight.
+		closing.add('end the event streams', async () => daemon.runtime.events.close());
 		const notify = notifier(daemon.runtime.kernel, notifySocket, log);
 		await notify('READY=1');
 		closing.add('tell systemd', () => notify('STOPPING=1'));

@@ -16,6 +16,13 @@ export function unimplementedStream<Request, Response>(name: string, daemon: Dae
 	}));
 }
 
+/** Of the calls that freeze a container to disk and bring it back: the words go to whoever runs `crictl checkpoint` or asks the kubelet for one. */
+export function noCheckpoints<Request, Response>(name: string, daemon: Daemon): handleUnaryCall<Request, Response> {
+	return wrap(name, 'reads', daemon, async () => {
+		throw new UnimplementedError(`${name}: berth does not checkpoint or restore containers; nothing was changed`, {rpc: name});
+	});
+}
+
 function toError(name: string): UnimplementedError {
 	return new UnimplementedError(`${name} is not implemented by this version of berth`, {rpc: name});
 }

@@ -1,4 +1,4 @@
-import {credentials, Metadata, type CallOptions, type ServiceError} from '@grpc/grpc-js';
+import {credentials, Metadata, type CallOptions, type ClientReadableStream, type ServiceError} from '@grpc/grpc-js';
 import {patientMs} from '../../base/test-patience.js';
 import {loadCri} from '../../proto/loader.js';
 import type * as cri from '../../proto/cri.js';
@@ -26,6 +26,7 @@ interface Calls {
 	ReopenContainerLog: [cri.ReopenContainerLogRequest, cri.ReopenContainerLogResponse__Output];
 	ExecSync: [cri.ExecSyncRequest, cri.ExecSyncResponse__Output];
 	Exec: [cri.ExecRequest, cri.ExecResponse__Output];
+	PortForward: [cri.PortForwardRequest, cri.PortForwardResponse__Output];
 }
 interface ImageCalls {
 	PullImage: [cri.PullImageRequest, cri.PullImageResponse__Output];
@@ -35,11 +36,20 @@ interface ImageCalls {
 	ImageFsInfo: [cri.ImageFsInfoRequest, cri.ImageFsInfoResponse__Output];
 }
 
+/** Calls that answer with a stream. */
+interface StreamCalls {
+	GetContainerEvents: [cri.GetEventsRequest, cri.ContainerEventResponse__Output];
+	StreamPodSandboxes: [cri.StreamPodSandboxesRequest, cri.StreamPodSandboxesResponse__Output];
+	StreamContainers: [cri.StreamContainersRequest, cri.StreamContainersResponse__Output];
+}
+
 /** The CRI over the daemon's socket. */
 export interface CriClient {
 	/** @throws {ServiceError} what the daemon answered; DEADLINE_EXCEEDED after `timeoutMs` (60,000), times the patience. */
 	call<K extends keyof Calls>(name: K, request: Calls[K][0], timeoutMs?: number): Promise<Calls[K][1]>;
 	image<K extends keyof ImageCalls>(name: K, request: ImageCalls[K][0], timeoutMs?: number): Promise<ImageCalls[K][1]>;
+	/** Without a deadline. Its event 'metadata' says that the daemon has begun to answer. */
+	stream<K extends keyof StreamCalls>(name: K, request: StreamCalls[K][0]): ClientReadableStream<StreamCalls[K][1]>;
 	close(): void;
 }
 
@@ -61,6 +71,7 @@ export function openCriClient(socket: string): CriClient {
 	return {
 		call: (name, request, timeoutMs = 60_000) => ask(runtime, name, request, timeoutMs) as Promise<never>,
 		image: (name, request, timeoutMs = 60_000) => ask(images, name, request, timeoutMs) as Promise<never>,
+		stream: (name, request) => (runtime as unknown as Record<string, (request: object) => ClientReadableStream<never>>)[name]!.call(runtime, request),
 		close: () => {
 			runtime.close();
 			images.close();

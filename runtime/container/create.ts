@@ -62,13 +62,14 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 			const {pid, user} = await make(runtime, plan, snapshots);
 			throwIfCancelled(signal, 'CreateContainer');
 			await runtime.state.put({...intent, pid, user, exec: {...intent.exec, user}, state: {phase: 'created'}});
+			// Still under the lock, so that no later fact is told first.
+			runtime.events.publish({containerId: id, sandboxId: sandbox.id, kind: 'created'});
 		});
 		rollback.commit();
 	} catch (error) {
 		await undo(runtime, intent, rollback);
 		throw signal.aborted ? new CancelledError('CreateContainer cancelled by the client', {}, {cause: error}) : error;
 	}
-	runtime.events.publish({containerId: id, sandboxId: sandbox.id, kind: 'created', atNs: intent.createdAtNs});
 	return id;
 }
 

@@ -18,7 +18,7 @@ export async function recordExit(runtime: Runtime, containerId: string, exit: Ex
 /** Under the container's lock. */
 export async function putExited(runtime: Runtime, container: ContainerRecord, state: ContainerState & {readonly phase: 'exited'}): Promise<void> {
 	await runtime.state.put({...container, state, pid: 0, ...(container.paused === true ? {paused: false} : {})});
-	runtime.events.publish({containerId: container.id, sandboxId: container.sandboxId, kind: 'stopped', atNs: state.finishedAtNs});
+	runtime.events.publish({containerId: container.id, sandboxId: container.sandboxId, kind: 'stopped'});
 }
 
 /** Reasons as the peers and the kubelet's users know them. */

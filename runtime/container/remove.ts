@@ -24,5 +24,5 @@ export async function removeContainerLocked(runtime: Runtime, id: string): Promi
 	await runtime.monitors.find(container.sandboxId)?.removeContainer(id);
 	await removeSnapshots(runtime, container);
 	await runtime.state.delete(container);
-	runtime.events.publish({containerId: id, sandboxId: container.sandboxId, kind: 'deleted', atNs: runtime.clock.nowNs()});
+	runtime.events.publish({containerId: id, sandboxId: container.sandboxId, kind: 'deleted'});
 }

@@ -14,20 +14,18 @@ const ENOENT = 2;
  */
 export async function startContainer(runtime: Runtime, idOrPrefix: string): Promise<void> {
 	const {id} = runtime.state.findContainer(idOrPrefix);
-	const startedAtNs = await runtime.locks.run(id, async () => {
+	await runtime.locks.run(id, async () => {
 		const container = assertFound(runtime.state.container(id), id);
 		assertStartable(container, assertFound(runtime.state.sandbox(container.sandboxId), container.sandboxId));
 		try {
 			const started = await runtime.monitors.get(container.sandboxId).startContainer(id);
 			await runtime.state.put({...container, state: {phase: 'running', startedAtNs: started.startedAtNs}});
-			return started.startedAtNs;
+			runtime.events.publish({containerId: id, sandboxId: container.sandboxId, kind: 'started'});
 		} catch (error) {
 			await recordStartError(runtime, container, error as Error);
 			throw error;
 		}
 	});
-	const {sandboxId} = runtime.state.container(id) ?? {sandboxId: ''};
-	runtime.events.publish({containerId: id, sandboxId, kind: 'started', atNs: startedAtNs});
 }
 
 async function recordStartError(runtime: Runtime, container: ContainerRecord, error: Error): Promise<void> {

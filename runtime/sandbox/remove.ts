@@ -21,7 +21,8 @@ export async function removeSandbox(runtime: Runtime, idOrPrefix: string): Promi
 			await runtime.locks.run(container.id, () => removeContainerLocked(runtime, container.id));
 		}
 		await removeFiles(runtime, found);
+		const last = runtime.state.sandbox(id) ?? found;
 		await runtime.state.delete(found);
+		runtime.events.publish({containerId: id, sandboxId: id, kind: 'deleted', removed: last});
 	});
-	runtime.events.publish({containerId: id, sandboxId: id, kind: 'deleted', atNs: runtime.clock.nowNs()});
 }

@@ -60,9 +60,7 @@ async function create(runtime: Runtime, plan: Plan, signal: AbortSignal): Promis
 		await undo(runtime, intent, rollback);
 		throw signal.aborted ? new CancelledError('RunPodSandbox cancelled by the client', {}, {cause: error}) : error;
 	}
-	const atNs = runtime.clock.nowNs();
-	runtime.events.publish({containerId: intent.id, sandboxId: intent.id, kind: 'created', atNs: intent.createdAtNs});
-	runtime.events.publish({containerId: intent.id, sandboxId: intent.id, kind: 'started', atNs});
+	for (const kind of ['created', 'started'] as const) runtime.events.publish({containerId: intent.id, sandboxId: intent.id, kind});
 }
 
 /** @returns the pod's addresses; none on the host's network. */

@@ -36,5 +36,5 @@ export async function stopLocked(runtime: Runtime, record: SandboxRecord, reason
 	for (const result of results) if (result.status === 'rejected') throw result.reason;
 	await unpin(runtime, record);
 	await runtime.state.put({...record, state: {phase: 'notReady', reason}});
-	runtime.events.publish({containerId: record.id, sandboxId: record.id, kind: 'stopped', atNs: runtime.clock.nowNs()});
+	runtime.events.publish({containerId: record.id, sandboxId: record.id, kind: 'stopped'});
 }

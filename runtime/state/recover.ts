@@ -85,6 +85,7 @@ async function compareContainer(runtime: Runtime, record: ContainerRecord, told:
 	if (record.state.phase === 'created' && told.startedAtNs > 0n) {
 		// The daemon died between the release and the journal.
 		await runtime.locks.run(record.id, () => runtime.state.put({...record, state: {phase: 'running', startedAtNs: told.startedAtNs}}));
+		runtime.events.publish({containerId: record.id, sandboxId: record.sandboxId, kind: 'started'});
 	}
 	if (told.exit !== null) await recordExit(runtime, record.id, told.exit);
 }

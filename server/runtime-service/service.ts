@@ -1,12 +1,13 @@
 import type {RuntimeServiceHandlers} from '../../proto/cri.js';
 import type {Daemon} from '../call.js';
-import {wrap} from '../grpc.js';
-import {unimplemented, unimplementedStream} from '../unimplemented.js';
+import {wrap, wrapStream} from '../grpc.js';
+import {noCheckpoints, unimplemented, unimplementedStream} from '../unimplemented.js';
 import {handleContainerStats} from './container-stats.js';
 import {handleContainerStatus} from './container-status.js';
 import {handleCreateContainer} from './create-container.js';
 import {handleExec} from './exec.js';
 import {handleExecSync} from './exec-sync.js';
+import {handleGetContainerEvents} from './get-container-events.js';
 import {handleListContainerStats} from './list-container-stats.js';
 import {handleListContainers} from './list-containers.js';
 import {handleListPodSandbox} from './list-pod-sandbox.js';
@@ -19,6 +20,8 @@ import {handleRunPodSandbox} from './run-pod-sandbox.js';
 import {handleRuntimeConfig} from './runtime-config.js';
 import {handleStartContainer} from './start-container.js';
 import {handleStatus} from './status.js';
+import {handleStreamContainers} from './stream-containers.js';
+import {handleStreamPodSandboxes} from './stream-pod-sandboxes.js';
 import {handleStopContainer} from './stop-container.js';
 import {handleStopPodSandbox} from './stop-pod-sandbox.js';
 import {handleUpdateContainerResources} from './update-container-resources.js';
@@ -39,6 +42,7 @@ function sandboxCalls(daemon: Daemon) {
 		PodSandboxStatus: wrap('PodSandboxStatus', 'reads', daemon, handlePodSandboxStatus),
 		UpdatePodSandboxResources: wrap('UpdatePodSandboxResources', 'changes', daemon, handleUpdatePodSandboxResources),
 		ListPodSandbox: wrap('ListPodSandbox', 'reads', daemon, handleListPodSandbox),
+		StreamPodSandboxes: wrapStream('StreamPodSandboxes', 'reads', daemon, handleStreamPodSandboxes),
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
 
@@ -50,6 +54,7 @@ function containerCalls(daemon: Daemon) {
 		RemoveContainer: wrap('RemoveContainer', 'changes', daemon, handleRemoveContainer),
 		UpdateContainerResources: wrap('UpdateContainerResources', 'changes', daemon, handleUpdateContainerResources),
 		ListContainers: wrap('ListContainers', 'reads', daemon, handleListContainers),
+		StreamContainers: wrapStream('StreamContainers', 'reads', daemon, handleStreamContainers),
 		ContainerStatus: wrap('ContainerStatus', 'reads', daemon, handleContainerStatus),
 		ContainerStats: wrap('ContainerStats', 'reads', daemon, handleContainerStats),
 		ListContainerStats: wrap('ListContainerStats', 'reads', daemon, handleListContainerStats),
@@ -66,6 +71,7 @@ function nodeCalls(daemon: Daemon) {
 		Status: wrap('Status', 'reads', daemon, handleStatus),
 		RuntimeConfig: wrap('RuntimeConfig', 'reads', daemon, handleRuntimeConfig),
 		UpdateRuntimeConfig: wrap('UpdateRuntimeConfig', 'changes', daemon, handleUpdateRuntimeConfig),
+		GetContainerEvents: wrapStream('GetContainerEvents', 'reads', daemon, handleGetContainerEvents),
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
 
@@ -78,12 +84,9 @@ function laterCalls(daemon: Daemon) {
 		ListPodSandboxStats: unimplemented('ListPodSandboxStats', daemon),
 		ListMetricDescriptors: unimplemented('ListMetricDescriptors', daemon),
 		ListPodSandboxMetrics: unimplemented('ListPodSandboxMetrics', daemon),
-		CheckpointContainer: unimplemented('CheckpointContainer', daemon),
-		CheckpointPod: unimplemented('CheckpointPod', daemon),
-		RestorePod: unimplemented('RestorePod', daemon),
-		GetContainerEvents: unimplementedStream('GetContainerEvents', daemon),
-		StreamPodSandboxes: unimplementedStream('StreamPodSandboxes', daemon),
-		StreamContainers: unimplementedStream('StreamContainers', daemon),
+		CheckpointContainer: noCheckpoints('CheckpointContainer', daemon),
+		CheckpointPod: noCheckpoints('CheckpointPod', daemon),
+		RestorePod: noCheckpoints('RestorePod', daemon),
 		StreamContainerStats: unimplementedStream('StreamContainerStats', daemon),
 		StreamPodSandboxStats: unimplementedStream('StreamPodSandboxStats', daemon),
 		StreamPodSandboxMetrics: unimplementedStream('StreamPodSandboxMetrics', daemon),
