@@ -1,4 +1,4 @@
-import {open, readFile} from 'node:fs/promises';
+import {open, readdir, readFile, writeFile} from 'node:fs/promises';
 import {constants} from 'node:fs';
 import test, {type ExecutionContext} from 'ava';
 import {systemClock} from '../base/clock.js';
@@ -20,8 +20,8 @@ function foreignTest(title: string, body: (t: ExecutionContext, pod: Pod) => Pro
 		const monitor = await launcher.createMonitor(rig.monitorRequest('pod'));
 		const at = (name: string): string => `${rig.dir}/${name}`;
 		const log = {path: rig.logPath('c1'), maxLineBytes: 4096};
-		const foreign = {containerId: 'c1', log, stdoutPath: at('out'), stderrPath: at('err'), stdinPath: at('in')};
-		await monitor.createForeign(foreign);
+		const foreign = {containerId: 'c1', log, stdoutPath: at('out'), stderrPath: at('err'), stdinPath: at('in'), launch: null};
+		t.deepEqual(await monitor.createForeign(foreign), {uid: 0, gid: 0, supplementalGids: []});
 		await body(t, {rig, launcher, monitor, foreign});
 	});
 }
@@ -86,6 +86,24 @@ foreignTest('what is not for it is refused; the pod ends with it', async (t, {mo
 	});
 	await monitor.destroy();
 	t.deepEqual(await launcher.listMonitors(), []);
+});
+
+foreignTest('the user is looked up in the root, which is mounted nowhere then, and its directory can be mounted again', async (t, {rig, monitor, foreign}) => {
+	await writeFile(`${rig.dir}/root/lower/etc/passwd`, 'app:x:1000:1001::/home/app:/bin/sh\n');
+	await writeFile(`${rig.dir}/root/lower/etc/group`, 'extra:x:2000:app\n');
+	const spec = await rig.launchSpec('pod', 'true');
+	const user = {spec: 'app', uid: null, gid: null, supplementalGids: [], groupsPolicy: 'merge'} as const;
+	const named = {...foreign, containerId: 'named', launch: {...spec, process: {...spec.process, user}}};
+	t.deepEqual(await monitor.createForeign(named), {uid: 1000, gid: 1001, supplementalGids: [1001, 2000]});
+	t.deepEqual(await readdir(spec.rootfs.upperDir), ['data'], 'the directory of its volume');
+	t.deepEqual(await readdir(`${spec.rootfs.workDir}/work/incompat`), [], 'nothing forbids another mount');
+	const unknown = {...named, containerId: 'unknown', launch: {...named.launch, process: {...spec.process, user: {...user, spec: 'nobody-here'}}}};
+	await t.throwsAsync(monitor.createForeign(unknown), {instanceOf: SyscallError, message: /look up user nobody-here/});
+	t.deepEqual((await monitor.list()).map(({containerId}) => containerId).toSorted(), ['c1', 'named']);
+	const lost = {...named, containerId: 'lost', launch: {...named.launch, rootfs: {...spec.rootfs, lowerDirs: ['/no/such']}}};
+	await t.throwsAsync(monitor.createForeign(lost), {instanceOf: SyscallError, message: /\/no\/such/});
+	const many = Array.from({length: 20}, (_, i) => ({...foreign, containerId: `m${i}`, launch: null}));
+	await Promise.all(many.map(async each => await monitor.createForeign(each)));
 });
 
 foreignTest('it is known to the next daemon', async (t, {rig, foreign, monitor}) => {

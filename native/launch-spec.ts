@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type {CgroupPlan, IdMaps, LaunchSpec, MonitorRequest, MountSpec, ProcessSpec, TimeOffsets, UserSpec} from './native.js';
+import type {CgroupPlan, IdMaps, LaunchSpec, MonitorRequest, MountSpec, ProcessSpec, RootfsSpec, TimeOffsets, UserSpec} from './native.js';
 import type {BodyWriter} from './protocol.js';
 import {CGROUP_NAMESPACE, GROUPS_POLICY, MOUNT_KIND, PID_NAMESPACE, POD_NAMESPACE, PROPAGATION, STDIN, TAG} from './protocol-numbers.js';
 
@@ -59,9 +59,8 @@ export function writeLaunchSpec(body: BodyWriter, spec: LaunchSpec): BodyWriter 
 	return writeProcess(body, spec.process);
 }
 
-function writeFiles(body: BodyWriter, spec: LaunchSpec): void {
-	const {rootfs} = spec;
-	body.group(TAG.ROOTFS, it =>
+export function writeRootfs(body: BodyWriter, rootfs: RootfsSpec): BodyWriter {
+	return body.group(TAG.ROOTFS, it =>
 		it
 			.strings(TAG.LOWER_DIR, rootfs.lowerDirs)
 			.string(TAG.UPPER_DIR, rootfs.upperDir)
@@ -69,6 +68,10 @@ function writeFiles(body: BodyWriter, spec: LaunchSpec): void {
 			.bool(TAG.READONLY, rootfs.readonly)
 			.u32(TAG.PROPAGATION, PROPAGATIONS[rootfs.propagation]),
 	);
+}
+
+function writeFiles(body: BodyWriter, spec: LaunchSpec): void {
+	writeRootfs(body, spec.rootfs);
 	for (const device of spec.devices) {
 		body.group(TAG.DEVICE, it =>
 			it

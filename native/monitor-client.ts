@@ -16,6 +16,7 @@ import type {
 	LauncherEvents,
 	Monitor,
 	MonitorContainer,
+	ResolvedUser,
 } from './native.js';
 import {BodyReader, BodyWriter} from './protocol.js';
 import {MESSAGE, PHASE, TAG} from './protocol-numbers.js';
@@ -99,9 +100,10 @@ export class MonitorClient implements Monitor, ExecHost {
 		await this.#ask(MESSAGE.REOPEN_LOG, ofContainer(containerId));
 	}
 
-	async createForeign(container: ForeignContainer): Promise<void> {
+	async createForeign(container: ForeignContainer): Promise<ResolvedUser> {
 		const {body, fds} = await openForeign(container);
-		await this.#ask(MESSAGE.CREATE_FOREIGN, body, fds);
+		const reply = (await this.#ask(MESSAGE.CREATE_FOREIGN, body, fds)).body;
+		return {uid: reply.u32(TAG.UID, 0), gid: reply.u32(TAG.GID, 0), supplementalGids: reply.u32s(TAG.SUPPLEMENTAL_GID)};
 	}
 
 	async foreignStarted(containerId: string, pid: number, startedAtNs: bigint): Promise<void> {

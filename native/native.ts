@@ -119,7 +119,7 @@ export interface Monitor {
 	/** Opens the log file anew at its path; the new file exists when this resolves. */
 	reopenLog(containerId: string): Promise<void>;
 	/** Takes up a container whose process another keeper holds (a shim): the monitor writes its log and keeps its end. signal, exec and resize are the keeper's. */
-	createForeign(container: ForeignContainer): Promise<void>;
+	createForeign(container: ForeignContainer): Promise<ResolvedUser>;
 	foreignStarted(containerId: string, pid: number, startedAtNs: bigint): Promise<void>;
 	/** The exit is reported as any other, once its output has ended. Idempotent: the first word stays. */
 	foreignExited(containerId: string, exit: ExitRecord): Promise<void>;
@@ -141,6 +141,8 @@ export interface ForeignContainer {
 	readonly stderrPath: string | null;
 	/** Held open, so that the container's stdin has no end before it is closed. */
 	readonly stdinPath: string | null;
+	/** Where and for whom the user is looked up; null: nobody, root is answered. The directories of volumes are made in it. */
+	readonly launch: Pick<LaunchSpec, 'rootfs' | 'process' | 'volumeDirs'> | null;
 }
 
 export interface CreatedContainer {

@@ -116,8 +116,9 @@ enum message_type {
 	/* Reserved for attach: CONTAINER_ID, [STDOUT_FD], [STDERR_FD] -> [fd 0: stdin or terminal]. */
 	MESSAGE_ATTACH = 42,
 
-	/* CONTAINER_ID, [LOG], [STDOUT_FD], [STDERR_FD]: what to read its output from, [STDIN_FD]: to be held open -> nothing. A container whose
-	 * process is another's (a shim's): the monitor has its log and its end. SIGNAL and EXEC are not for it. */
+	/* CONTAINER_ID, [LOG], [STDOUT_FD], [STDERR_FD]: what to read its output from, [STDIN_FD]: to be held open, [ROOTFS, PROCESS: its USER,
+	 * VOLUME_DIR*] -> [UID, GID, SUPPLEMENTAL_GID*: with ROOTFS]. A container whose process is another's (a shim's): the monitor has its log and its end.
+	 * SIGNAL and EXEC are not for it. Nothing is mounted any more when the reply comes. */
 	MESSAGE_CREATE_FOREIGN = 54,
 	/* CONTAINER_ID, PID, STARTED_AT_NS -> nothing. */
 	MESSAGE_FOREIGN_STARTED = 55,

@@ -1,6 +1,16 @@
 import type {Attachment, AttachResult, Cni} from '../cni/cni.js';
 import type {ImageRecord, ImageStore} from '../image/image.js';
-import type {CreatedContainer, ExitRecord, ForeignContainer, Launcher, LaunchSpec, Monitor, MonitorContainer, MonitorRequest} from '../native/native.js';
+import type {
+	CreatedContainer,
+	ExitRecord,
+	ForeignContainer,
+	Launcher,
+	LaunchSpec,
+	Monitor,
+	MonitorContainer,
+	MonitorRequest,
+	ResolvedUser,
+} from '../native/native.js';
 
 /** What the fakes did, in order: "verb object". A step whose name is in `failing` throws instead, once per entry. */
 export class Trace {
@@ -58,9 +68,10 @@ export class FakeMonitor implements Monitor {
 		this.containers.delete(containerId);
 	}
 
-	async createForeign({containerId}: ForeignContainer): Promise<void> {
+	async createForeign({containerId}: ForeignContainer): Promise<ResolvedUser> {
 		await this.#trace.step('monitor.createForeign');
 		this.containers.set(containerId, {containerId, pid: 0, phase: 'created', startedAtNs: 0n, exit: null});
+		return {uid: 7, gid: 8, supplementalGids: []};
 	}
 
 	async foreignStarted(containerId: string, pid: number, startedAtNs: bigint): Promise<void> {

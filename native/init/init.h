@@ -55,6 +55,8 @@ struct init_job {
 
 /* CREATE_CONTAINER: set up, report READY, wait for one byte on the control socket (EOF: exit), exec. */
 _Noreturn void run_container_init(const struct init_job *job);
+/* CREATE_FOREIGN: looks the user up in the root, makes the directories of volumes, reports and ends; the root's mount ends with it. */
+_Noreturn void run_user_look_up(const struct init_job *job);
 /* EXEC: enter the container, set up, report READY, exec without waiting. */
 _Noreturn void run_exec_init(const struct init_job *job);
 

@@ -41,7 +41,7 @@ static int add_dir(int fs_fd, const char *key, struct span path, struct failure 
 }
 
 /* An upper directory that was mounted `volatile` before is refused while this marker is there; a power cut would have taken the directory. */
-static void forget_volatile(struct span work_dir)
+void forget_volatile(struct span work_dir)
 {
 	char path[4096];
 	struct text text = text_over(path, sizeof path);

@@ -25,6 +25,8 @@ struct init {
 int mount_rootfs(struct init *init, struct span rootfs);
 /* The overlay of a ROOTFS group or an IMAGE mount, attached at `place` of our own mount namespace. Its fd; -1. */
 int mount_overlay(struct init *init, struct span layers, const char *place);
+/* After a mount with `volatile`, before another one of the same upper directory. */
+void forget_volatile(struct span work_dir);
 int enter_rootfs(struct init *init, struct span rootfs);
 
 /* user-namespace.c: nothing to do for a pod without one. */

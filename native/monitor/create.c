@@ -28,6 +28,7 @@ void free_container(struct container *container)
 		link = &(*link)->next;
 	if (*link == container)
 		*link = container->next;
+	free_foreign(container);
 	loop_close(&container->control);
 	stream_finish(&container->out);
 	stream_finish(&container->err);
@@ -48,7 +49,7 @@ struct container *new_container(struct span body)
 		return NULL;
 	span_to_string(get_span_or_empty(body, TAG_CONTAINER_ID), container->id, sizeof container->id);
 	container->phase = PHASE_CREATED;
-	container->pidfd = container->stdin_fd = container->control.fd = -1;
+	container->pidfd = container->stdin_fd = container->control.fd = container->look_up_fd = -1;
 	container->out.watch.fd = container->err.watch.fd = -1;
 	container->log.fd = container->log.dir_fd = -1;
 	container->own_pid_namespace = get_u32(body, TAG_PID_NAMESPACE, PID_NAMESPACE_NEW) == PID_NAMESPACE_NEW;

@@ -59,7 +59,7 @@ static void child_exited(pid_t pid, uint32_t exit_code)
 {
 	for (struct container *container = monitor.containers; container != NULL; container = container->next)
 		if (container->pid == pid && !container->reaped) {
-			container_exited(container, exit_code);
+			container->foreign ? foreign_looked_up(container) : container_exited(container, exit_code);
 			return;
 		}
 	for (struct exec *exec = monitor.execs; exec != NULL; exec = exec->next)

@@ -4,7 +4,13 @@
  */
 #include "../kernel.h"
 #include "../exit-record.h"
+#include "../init/steps.h"
+#include "../processes.h"
 #include "monitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 /* What the keeper copied last may come after its word that the process has ended. */
 enum { DRAIN_MS = 2000, RETRY_MS = 5 };
@@ -29,10 +35,54 @@ static int open_stream(struct container *container, struct stream *stream, int f
 	return fail(failure, errno, "epoll");
 }
 
+static int open_files(struct container *container, struct message *message, struct failure *failure)
+{
+	if (open_log(container, message, failure) != 0)
+		return -1;
+	if (open_stream(container, &container->out, take_fd(message, TAG_STDOUT_FD), failure) != 0 ||
+	    open_stream(container, &container->err, take_fd(message, TAG_STDERR_FD), failure) != 0)
+		return -1;
+	container->stdin_fd = take_fd(message, TAG_STDIN_FD);
+	return 0;
+}
+
+static int keep_work_dir(struct container *container, struct span body)
+{
+	char path[4096];
+	if (!span_to_string(get_span_or_empty(get_span_or_empty(body, TAG_ROOTFS), TAG_WORK_DIR), path, sizeof path))
+		return -1;
+	container->work_dir = strdup(path);
+	return container->work_dir == NULL ? -1 : 0;
+}
+
+/* The container's root is mounted in a mount namespace of the child's alone, and only as long as it lives. */
+static int begin_look_up(struct container *container, struct message *message, struct failure *failure)
+{
+	int pair[2];
+	if (keep_work_dir(container, message->body) != 0)
+		return fail(failure, ENOMEM, "create");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return fail(failure, errno, "socketpair");
+	container->look_up_fd = pair[0];
+	pid_t pid = clone_into(PID_NAMESPACE_HOST, -1, &container->pidfd, failure);
+	if (pid == 0) {
+		struct init_job job = {.body = message->body, .control_fd = pair[1], .target_pidfd = -1, .user_namespace = {.fd = -1}};
+		close_other_fds(&pair[1], 1);
+		run_user_look_up(&job);
+	}
+	close(pair[1]);
+	if (pid < 0)
+		return -1;
+	container->pid = pid;
+	container->reaped = false;
+	return 0;
+}
+
 void on_create_foreign(struct connection *connection, struct message *message)
 {
 	struct asker asker = asker_of(connection, message);
 	struct failure failure = {0};
+	bool look_up = has_tag(message->body, TAG_ROOTFS);
 	if (monitor.destroying || find_container(get_span_or_empty(message->body, TAG_CONTAINER_ID)) != NULL) {
 		reply_error(asker, monitor.destroying ? ESHUTDOWN : EEXIST, "create");
 		return;
@@ -43,18 +93,66 @@ void on_create_foreign(struct connection *connection, struct message *message)
 		return;
 	}
 	container->foreign = true;
-	/* Nothing of ours to be waited for. */
+	/* Nothing of ours to be waited for, unless a child looks the user up. */
 	container->reaped = true;
-	container->ready = true;
-	if (open_log(container, message, &failure) != 0 ||
-	    open_stream(container, &container->out, take_fd(message, TAG_STDOUT_FD), &failure) != 0 ||
-	    open_stream(container, &container->err, take_fd(message, TAG_STDERR_FD), &failure) != 0) {
+	container->ready = !look_up;
+	if (open_files(container, message, &failure) != 0 || (look_up && begin_look_up(container, message, &failure) != 0)) {
 		reply_failure(asker, &failure);
 		free_container(container);
+	} else if (look_up) {
+		container->asker = asker;
+	} else {
+		reply_done(asker);
+	}
+}
+
+static void answer_look_up(struct container *container, const struct init_report *report)
+{
+	struct asker asker = container->asker;
+	container->asker.connection = 0;
+	struct writer *writer = begin_reply(asker);
+	if (writer == NULL)
+		return;
+	write_u32(writer, TAG_UID, report->uid);
+	write_u32(writer, TAG_GID, report->gid);
+	for (uint32_t i = 0; i < report->gid_count && i < MAX_GIDS; i++)
+		write_u32(writer, TAG_SUPPLEMENTAL_GID, report->gids[i]);
+	send_reply(asker, writer);
+}
+
+void foreign_looked_up(struct container *container)
+{
+	static struct init_report report;
+	int none = -1;
+	container->pid = 0;
+	container->reaped = true;
+	close(container->pidfd);
+	container->pidfd = -1;
+	/* The keeper mounts the same directories. */
+	forget_volatile(span_of(container->work_dir));
+	if (container->removing)
+		return;
+	int got = receive_report(container->look_up_fd, &report, &none);
+	if (got == 1 && report.kind == INIT_READY) {
+		container->ready = true;
+		answer_look_up(container, &report);
 		return;
 	}
-	container->stdin_fd = take_fd(message, TAG_STDIN_FD);
-	reply_done(asker);
+	struct failure failure = {0};
+	fail(&failure, ECHILD, "look up user");
+	reply_failure(container->asker, got == 1 ? &report.failure : &failure);
+	container->asker.connection = 0;
+	free_container(container);
+}
+
+void free_foreign(struct container *container)
+{
+	/* Removed before it was made. */
+	if (container->foreign && container->asker.connection != 0)
+		reply_error(container->asker, ESHUTDOWN, "create");
+	if (container->look_up_fd >= 0)
+		close(container->look_up_fd);
+	free(container->work_dir);
 }
 
 /* NULL after an error was told. */

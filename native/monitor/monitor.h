@@ -26,6 +26,9 @@ struct container {
 	bool foreign;
 	/* It has ended, and until when the rest of its output is waited for; 0 = not so. */
 	uint64_t drain_until_ms;
+	/* The child that looks its user up reports here; -1 = there is none. Its work directory is cleared after it. */
+	int look_up_fd;
+	char *work_dir;
 	uint32_t exit_code;
 	bool oom_killed;
 	uint64_t started_at_ns;
@@ -111,6 +114,10 @@ void on_create_foreign(struct connection *connection, struct message *message);
 void on_foreign_started(struct connection *connection, struct message *message);
 void on_foreign_exited(struct connection *connection, struct message *message);
 /* Tells its exit once its output is here. */
+/* The child of CREATE_FOREIGN has ended: it is answered. */
+void foreign_looked_up(struct container *container);
+/* What free_container() does not know of. */
+void free_foreign(struct container *container);
 void go_on_draining(struct container *container);
 
 /* exec.c */
