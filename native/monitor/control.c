@@ -151,11 +151,14 @@ static void forget_container(struct container *container)
 	text_add(&text, container->id);
 	unlinkat(monitor.directory_fd, path, 0);
 	tell_drop(container);
-	if (container->failure.error != 0)
-		reply_failure(container->remover, &container->failure);
-	else
-		reply_done(container->remover);
+	/* Its log and stdin are closed when the reply comes. */
+	struct asker remover = container->remover;
+	struct failure failure = container->failure;
 	free_container(container);
+	if (failure.error != 0)
+		reply_failure(remover, &failure);
+	else
+		reply_done(remover);
 }
 
 /* False while it has to be tried again. */
