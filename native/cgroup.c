@@ -149,6 +149,10 @@ int cgroup_apply(struct span cgroup, struct path_list *made, struct failure *fai
 	while (next_with_tag(&rest, TAG_CGROUP_WRITE, &value))
 		if (apply_write(value, failure) != 0)
 			return -1;
+	rest = cgroup;
+	while (next_with_tag(&rest, TAG_CGROUP_PROGRAM, &value))
+		if (cgroup_attach_program(value, failure) != 0)
+			return -1;
 	return 0;
 }
 

@@ -20,8 +20,10 @@ void path_list_free(struct path_list *list);
 
 /* Every directory of `path` that is missing, from the top; a new v1 cpuset directory takes cpus and mems over from its parent. */
 int cgroup_make_dir(const char *path, struct failure *failure);
-/* Makes TAG_CGROUP_DIRs and does TAG_CGROUP_WRITEs; those that it made are added to `made`, also when it fails. */
+/* Makes TAG_CGROUP_DIRs, does TAG_CGROUP_WRITEs, attaches TAG_CGROUP_PROGRAMs; directories that it made are added to `made`, also when it fails. */
 int cgroup_apply(struct span cgroup, struct path_list *made, struct failure *failure);
+/* One TAG_CGROUP_PROGRAM: gone with its cgroup. */
+int cgroup_attach_program(struct span program, struct failure *failure);
 /* Adds every TAG_CGROUP_JOIN. */
 bool cgroup_joins(struct span body, struct path_list *joins);
 /* Puts the calling process there. */

@@ -1,6 +1,6 @@
 /*
  * System calls and constants that the C library does not wrap, spelled out here so that no kernel headers are needed to build.
- * Sources: the kernel's include/uapi/linux/{mount,openat2,sched,fcntl,close_range,capability,seccomp}.h.
+ * Sources: the kernel's include/uapi/linux/{mount,openat2,sched,fcntl,close_range,capability,seccomp,bpf}.h.
  */
 #ifndef BERTH_KERNEL_H
 #define BERTH_KERNEL_H
@@ -50,6 +50,10 @@
 #define CLONE_NEWCGROUP_ 0x02000000
 #define CLONE_NEWTIME_ 0x00000080
 #define CLOSE_RANGE_CLOEXEC_ 4
+
+#define BPF_PROG_LOAD_ 5
+#define BPF_PROG_ATTACH_ 8
+#define BPF_F_ALLOW_MULTI_ 2
 
 #define PROC_SUPER_MAGIC_ 0x9fa0
 #define DEVPTS_SUPER_MAGIC_ 0x1cd1
@@ -133,6 +137,37 @@ static inline int kernel_close_range(unsigned first, unsigned last, unsigned fla
 static inline int kernel_pivot_root(const char *new_root, const char *put_old)
 {
 	return (int)syscall(SYS_pivot_root, new_root, put_old);
+}
+
+/* union bpf_attr of BPF_PROG_LOAD, as far as we fill it. */
+struct program_load {
+	uint32_t program_type;
+	uint32_t instruction_count;
+	uint64_t instructions;
+	uint64_t license;
+	uint32_t log_level;
+	uint32_t log_size;
+	uint64_t log_buffer;
+	uint32_t kernel_version;
+	uint32_t flags;
+	char name[16];
+	uint32_t ifindex;
+	uint32_t expected_attach_type;
+};
+
+/* A descriptor of the program, without O_CLOEXEC. */
+static inline int kernel_bpf_load(const struct program_load *load)
+{
+	return (int)syscall(SYS_bpf, BPF_PROG_LOAD_, load, sizeof *load);
+}
+
+/* Besides those of the cgroups above, all of which have to agree. */
+static inline int kernel_bpf_attach(int cgroup_fd, int program_fd, uint32_t attach_type)
+{
+	struct {
+		uint32_t target_fd, program_fd, attach_type, flags;
+	} attach = {(uint32_t)cgroup_fd, (uint32_t)program_fd, attach_type, BPF_F_ALLOW_MULTI_};
+	return (int)syscall(SYS_bpf, BPF_PROG_ATTACH_, &attach, sizeof attach);
 }
 
 /* fork(2) with namespaces and a pidfd; the child goes on with a copy of everything. Raw, as this program has one thread only. */

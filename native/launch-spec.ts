@@ -7,6 +7,9 @@ const NS_PER_S = 1_000_000_000n;
 const PROPAGATIONS = {private: PROPAGATION.PRIVATE, slave: PROPAGATION.SLAVE, shared: PROPAGATION.SHARED} as const;
 const PID_NAMESPACES = {new: PID_NAMESPACE.NEW, pod: PID_NAMESPACE.POD, host: PID_NAMESPACE.HOST} as const;
 
+/** BPF_PROG_TYPE_CGROUP_DEVICE and BPF_CGROUP_DEVICE; BPF_PROG_TYPE_CGROUP_SKB and BPF_CGROUP_INET_EGRESS (include/uapi/linux/bpf.h). */
+const PROGRAM_TYPES = {device: {program: 15, attach: 6}, egress: {program: 8, attach: 1}} as const;
+
 /** The body of CREATE_MONITOR. */
 export function writeMonitorRequest(body: BodyWriter, request: MonitorRequest): BodyWriter {
 	const {network, ipc, uts, pid} = request.namespaces;
@@ -156,6 +159,12 @@ export function writeCgroup(body: BodyWriter, plan: CgroupPlan): BodyWriter {
 			it.group(TAG.CGROUP_WRITE, one => one.string(TAG.PATH, write.path).string(TAG.VALUE, write.value).bool(TAG.REQUIRED, write.required));
 		}
 		it.strings(TAG.CGROUP_JOIN, plan.join);
+		for (const {dir, kind, instructions} of plan.programs ?? []) {
+			const {program, attach} = PROGRAM_TYPES[kind];
+			it.group(TAG.CGROUP_PROGRAM, one =>
+				one.string(TAG.PATH, dir).u32(TAG.PROGRAM_TYPE, program).u32(TAG.ATTACH_TYPE, attach).bytes(TAG.INSTRUCTIONS, instructions),
+			);
+		}
 	});
 }
 

@@ -68,6 +68,15 @@ export interface CgroupPlan {
 	readonly writes: readonly CgroupWrite[];
 	/** Directories whose cgroup.procs the process joins: one per hierarchy. */
 	readonly join: readonly string[];
+	/** eBPF programs of `dirs` in the unified hierarchy; missing: none. */
+	readonly programs?: readonly CgroupProgram[];
+}
+export interface CgroupProgram {
+	readonly dir: string;
+	/** `device`: asked at each mknod and open of a device. `egress`: sees each packet that the cgroup's processes send. */
+	readonly kind: 'device' | 'egress';
+	/** struct bpf_insn[]. */
+	readonly instructions: Uint8Array;
 }
 export interface CgroupWrite {
 	readonly path: string;

@@ -209,7 +209,7 @@ enum tag {
 	/* u32 */
 	TAG_GID_COUNT = 42,
 
-	/* group: CGROUP_DIR*, CGROUP_WRITE*, CGROUP_JOIN* */
+	/* group: CGROUP_DIR*, CGROUP_WRITE*, CGROUP_JOIN*, CGROUP_PROGRAM* */
 	TAG_CGROUP = 48,
 	/* string, list: absolute directory, parents first */
 	TAG_CGROUP_DIR = 49,
@@ -389,6 +389,15 @@ enum tag {
 	TAG_SELINUX_LABEL = 261,
 	/* string, of CREATE_CONTAINER and CREATE_MONITOR: what the files of the root, of tmpfs and of /dev/shm are labelled with */
 	TAG_MOUNT_LABEL = 262,
+
+	/* group, list: PATH, PROGRAM_TYPE, ATTACH_TYPE, INSTRUCTIONS. Loaded and attached to the cgroup2 directory when its limits are written. */
+	TAG_CGROUP_PROGRAM = 230,
+	/* u32: BPF_PROG_TYPE_* of the kernel */
+	TAG_PROGRAM_TYPE = 231,
+	/* u32: BPF_CGROUP_* of the kernel (enum bpf_attach_type) */
+	TAG_ATTACH_TYPE = 232,
+	/* bytes: struct bpf_insn[], at most 65536 of them */
+	TAG_INSTRUCTIONS = 233,
 };
 
 enum role {

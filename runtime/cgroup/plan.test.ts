@@ -4,7 +4,7 @@ import {InvalidArgumentError} from '../../base/errors.js';
 import type {CgroupPlan} from '../../native/native.js';
 import type {ResourceFacts} from '../sandbox/record.js';
 import {toCpuWeight} from './cpu.js';
-import {DEFAULT_DEVICE_RULES} from './device-rules.js';
+import {DEFAULT_DEVICE_RULES, type DeviceRules} from './device-rules.js';
 import {detectCgroups, type CgroupHierarchies} from './hierarchies.js';
 import {toContainerCgroupPlan, toSandboxCgroupPlan} from './plan.js';
 import {assertResources, NO_RESOURCES, toResourceFacts} from './resources.js';
@@ -208,4 +208,11 @@ test('toResourceFacts keeps 64 bits', t => {
 		hugepageLimits: [{pageSize: '2MB', limitBytes: 18_446_744_073_709_551_615n}],
 		unified: {'memory.high': 'max'},
 	});
+});
+
+test('where v1 has no devices controller the list is a program, for all but privileged containers', t => {
+	const programs = (hierarchies: CgroupHierarchies, devices: DeviceRules) => toContainerCgroupPlan(hierarchies, '/p/c', NO_RESOURCES, devices).programs;
+	t.like(programs(V2, DEFAULT_DEVICE_RULES), [{dir: '/c/p/c', kind: 'device'}]);
+	t.deepEqual(programs(V2, 'all'), []);
+	t.deepEqual(programs(V1, DEFAULT_DEVICE_RULES), []);
 });

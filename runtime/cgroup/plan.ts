@@ -1,8 +1,10 @@
-import type {CgroupPlan, CgroupWrite} from '../../native/native.js';
+import {join} from 'node:path';
+import type {CgroupPlan, CgroupProgram, CgroupWrite} from '../../native/native.js';
 import type {ResourceFacts} from '../sandbox/record.js';
 import type {DeviceRules} from './device-rules.js';
-import {absoluteDirs, type CgroupHierarchies} from './hierarchies.js';
+import {absoluteDirs, v1Dir, type CgroupHierarchies} from './hierarchies.js';
 import {toV1DeviceWrites, toV1Writes} from './v1/writes.js';
+import {toDeviceProgram} from './v2/device-program.js';
 import {ancestors, toSubtreeWrites, toV2Writes} from './v2/writes.js';
 
 export {toResourceFacts} from './resources.js';
@@ -18,7 +20,14 @@ export function toContainerCgroupPlan(hierarchies: CgroupHierarchies, cgroupPath
 		dirs,
 		writes: [...toWrites(hierarchies, cgroupPath, resources), ...toV1DeviceWrites(hierarchies, cgroupPath, devices)],
 		join: dirs,
+		programs: toDevicePrograms(hierarchies, cgroupPath, devices),
 	};
+}
+
+/** Where v1's devices controller is missing the list is a program. */
+function toDevicePrograms(hierarchies: CgroupHierarchies, cgroupPath: string, devices: DeviceRules): CgroupProgram[] {
+	if (devices === 'all' || hierarchies.unified === null || v1Dir(hierarchies, 'devices', cgroupPath) !== null) return [];
+	return [{dir: join(hierarchies.unified.mountpoint, cgroupPath), kind: 'device', instructions: toDeviceProgram(devices)}];
 }
 
 /**

@@ -11,8 +11,7 @@ const CONTROLLERS = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'];
 /**
  * Limits of a new cgroup in the unified hierarchy.
  *
- * There is no device list here: v2 has no devices controller, an eBPF program filters devices instead, and that is not done yet.
- * A container can then open any device whose node it can make, which needs CAP_MKNOD.
+ * There is no device list here: v2 has no devices controller, a program filters devices instead (device-program.ts).
  *
  * @throws {InvalidArgumentError} out of range.
  * @see cgroup-v2.rst.
