@@ -13,7 +13,7 @@ interface Asked {
 
 function ask(program: Uint8Array, {type, major, minor, access}: Asked): boolean {
 	const context = Buffer.alloc(12);
-	const bits = [...access].reduce((sum, letter) => sum | (ACCESS_BITS[letter] ?? 0), 0);
+	const bits = access.split('').reduce((sum, letter) => sum | (ACCESS_BITS[letter] ?? 0), 0);
 	context.writeUInt32LE(((bits << 16) | TYPE_NUMBERS[type]) >>> 0, 0);
 	context.writeUInt32LE(major, 4);
 	context.writeUInt32LE(minor, 8);
@@ -24,9 +24,9 @@ function ask(program: Uint8Array, {type, major, minor, access}: Asked): boolean 
 function listAllows(rules: readonly DeviceRule[], {type, major, minor, access}: Asked): boolean {
 	return rules.some(entry => {
 		const same = rules.filter(rule => rule.type === entry.type && rule.major === entry.major && rule.minor === entry.minor);
-		const allowed = new Set(same.flatMap(rule => [...rule.access]));
+		const allowed = new Set(same.flatMap(rule => rule.access.split('')));
 		const fits = (wanted: number | null, is: number): boolean => wanted === null || wanted === is;
-		return entry.type === type && fits(entry.major, major) && fits(entry.minor, minor) && [...access].every(letter => allowed.has(letter));
+		return entry.type === type && fits(entry.major, major) && fits(entry.minor, minor) && access.split('').every(letter => allowed.has(letter));
 	});
 }
 

@@ -46,7 +46,7 @@ function merged(rules: readonly DeviceRule[]): readonly DeviceRule[] {
 
 /** Allows what the rule covers, else falls through to the next block. */
 function toBlock({type, major, minor, access}: DeviceRule): readonly BpfInstruction[] {
-	const bits = [...access].reduce((sum, letter) => sum | (ACCESS_BITS[letter] ?? 0), 0);
+	const bits = access.split('').reduce((sum, letter) => sum | (ACCESS_BITS[letter] ?? 0), 0);
 	const tests: ((toEnd: number) => BpfInstruction)[] = [
 		toEnd => jumpIfNotImm(TYPE, TYPE_NUMBERS[type], toEnd),
 		() => move(REST, ACCESS),
