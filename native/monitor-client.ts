@@ -1,11 +1,15 @@
 import type {Clock} from '../base/clock.js';
-import {AlreadyExistsError, CorruptError, SyscallError, UnavailableError} from '../base/errors.js';
+import {CorruptError, SyscallError, UnavailableError} from '../base/errors.js';
 import {addon, callAddon} from './addon.js';
+import {attach, type AttachHost, Inputs} from './attach.js';
 import {Connection, type ConnectionEvents, type Reply} from './connection.js';
 import {exec, execSync, type ExecHost} from './exec.js';
+import {Expectations} from './expectations.js';
 import {openForeign} from './foreign.js';
 import {launchFiles, writeLaunchSpec} from './launch-spec.js';
 import type {
+	AttachRequest,
+	AttachSession,
 	CreatedContainer,
 	ExecRequest,
 	ExecResult,
@@ -29,15 +33,13 @@ export interface MonitorClientParts {
 	readonly forgetPod: () => Promise<void>;
 	readonly onDestroyed: (monitor: MonitorClient) => void;
 }
-interface ExpectedExit {
-	readonly resolve: (exitCode: number) => void;
-	readonly reject: (error: Error) => void;
-}
 
 /** Monitor of native.ts over one connection. */
-export class MonitorClient implements Monitor, ExecHost {
+export class MonitorClient implements Monitor, ExecHost, AttachHost {
 	readonly #parts: MonitorClientParts;
-	readonly #expectedExits = new Map<string, ExpectedExit>();
+	readonly attachEnds = new Expectations<number>('attachment');
+	readonly inputs = new Inputs();
+	readonly #execExits = new Expectations<number>('exec');
 	#connection: Connection | null = null;
 
 	private constructor(parts: MonitorClientParts) {
@@ -128,6 +130,10 @@ export class MonitorClient implements Monitor, ExecHost {
 		return await exec(this, request);
 	}
 
+	async attach(request: AttachRequest): Promise<AttachSession> {
+		return await attach(this, request);
+	}
+
 	async destroy(): Promise<void> {
 		try {
 			await this.#ask(MESSAGE.DESTROY, new BodyWriter());
@@ -153,15 +159,11 @@ export class MonitorClient implements Monitor, ExecHost {
 	}
 
 	expectExit(execId: string): Promise<number> {
-		if (this.#expectedExits.has(execId)) throw new AlreadyExistsError(`an exec with the id "${execId}" runs`, {execId});
-		const exited = new Promise<number>((resolve, reject) => this.#expectedExits.set(execId, {resolve, reject}));
-		// The caller may fail before it waits.
-		exited.catch(() => {});
-		return exited;
+		return this.#execExits.expect(execId);
 	}
 
 	forgetExit(execId: string): void {
-		this.#expectedExits.delete(execId);
+		this.#execExits.forget(execId);
 	}
 
 	/** For replies that carry no descriptors. */
@@ -175,15 +177,17 @@ export class MonitorClient implements Monitor, ExecHost {
 		if (type === MESSAGE.EVENT_EXITED) {
 			this.#parts.events.onExit(this.sandboxId, body.string(TAG.CONTAINER_ID), toExit(body));
 		} else if (type === MESSAGE.EVENT_EXEC_EXITED) {
-			this.#expectedExits.get(body.string(TAG.EXEC_ID))?.resolve(body.u32(TAG.EXIT_CODE));
+			this.#execExits.tell(body.string(TAG.EXEC_ID), body.u32(TAG.EXIT_CODE));
+		} else if (type === MESSAGE.EVENT_ATTACH_ENDED) {
+			this.attachEnds.tell(body.string(TAG.ATTACH_ID), Number(body.u64(TAG.SKIPPED_BYTES)));
 		}
 		// Other events are of a later version: not ours to understand.
 	}
 
 	#onLost(): void {
 		const error = new UnavailableError(`the monitor of pod sandbox "${this.sandboxId}" is gone`, {sandboxId: this.sandboxId});
-		for (const {reject} of this.#expectedExits.values()) reject(error);
-		this.#expectedExits.clear();
+		this.#execExits.rejectAll(error);
+		this.attachEnds.rejectAll(error);
 	}
 }
 

@@ -138,6 +138,12 @@ export interface Monitor {
 	execSync(request: ExecRequest, limits: {readonly timeoutMs: number; readonly maxOutputBytes: number}, signal: AbortSignal | null): Promise<ExecResult>;
 	/** Runs a command with streams of the caller's. */
 	exec(request: ExecRequest & {readonly stdin: boolean}): Promise<ExecSession>;
+	/**
+	 * Joins a created or running container's streams, besides its log and others who are attached. Nothing that was written before is seen.
+	 *
+	 * @throws {SyscallError} ENOENT: no such container. ESRCH: it has exited. EBUSY: too many are attached. {UnimplementedError} the monitor is of an earlier version.
+	 */
+	attach(request: AttachRequest): Promise<AttachSession>;
 	/** Kills every container, removes cgroups, sockets and the pod's run directory, ends the monitor. Idempotent. */
 	destroy(): Promise<void>;
 }
@@ -313,6 +319,35 @@ export interface ExecSession {
 	resize(columns: number, rows: number): void;
 	/** Kills the exec's process tree. */
 	kill(): void;
+}
+
+export interface AttachRequest {
+	readonly containerId: string;
+	readonly stdin: boolean;
+	readonly stdout: boolean;
+	readonly stderr: boolean;
+	/** With `stdin`: the container's stdin is closed for good when this attachment ends, however it ends. */
+	readonly stdinOnce: boolean;
+}
+export interface AttachSession {
+	/** The container has a terminal: its output is `stdout`. */
+	readonly tty: boolean;
+	/** null: not asked for, or the container has none, or it is closed already. */
+	readonly stdin: import('node:stream').Writable | null;
+	/** null unless asked for. Ends when the container closed it or has ended. */
+	readonly stdout: import('node:stream').Readable | null;
+	readonly stderr: import('node:stream').Readable | null;
+	/**
+	 * Resolves when the container has ended and what it wrote is in `stdout` and `stderr`, with the bytes that are missing there because they were read too slowly
+	 * (1 MiB behind). Rejects with UnavailableError when the monitor is lost.
+	 */
+	readonly ended: Promise<number>;
+	/** Of the container's terminal. */
+	resize(columns: number, rows: number): void;
+	/** Closes the container's stdin for good, for all who are attached. Nothing with a terminal. */
+	closeStdin(): Promise<void>;
+	/** Leaves; the container goes on. `ended` never settles then. Idempotent. */
+	detach(): Promise<void>;
 }
 
 /** Syscalls that Node lacks, run on the thread pool of the addon. */

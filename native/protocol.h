@@ -72,7 +72,8 @@ enum tlv_flag {
 /*
  * Requests say what they carry, "->" what the reply carries. [..] is optional, * a list.
  * Launcher:   HELLO CREATE_MONITOR LIST_MONITORS FORGET_POD SHUTDOWN, events MONITOR_LOST
- * Monitor:    HELLO CREATE_CONTAINER START SIGNAL REMOVE REOPEN_LOG LIST EXEC EXEC_KILL RESIZE DESTROY, events EXITED EXEC_EXITED
+ * Monitor:    HELLO CREATE_CONTAINER START SIGNAL REMOVE REOPEN_LOG LIST EXEC EXEC_KILL RESIZE DESTROY ATTACH DETACH CLOSE_STDIN,
+ *             events EXITED EXEC_EXITED ATTACH_ENDED
  * Launcher <-> monitor: ADOPT KEEP DROP
  */
 enum message_type {
@@ -113,8 +114,18 @@ enum message_type {
 	/* -> nothing. Kills every container, removes cgroups, socket and run directory of the pod; the monitor ends after the reply.
 	 * EBUSY: something would not die; what is left stays and DESTROY may be repeated. */
 	MESSAGE_DESTROY = 41,
-	/* Reserved for attach: CONTAINER_ID, [STDOUT_FD], [STDERR_FD] -> [fd 0: stdin or terminal]. */
+	/* CONTAINER_ID, ATTACH_ID, [STDOUT_FD, STDERR_FD: write ends of pipes], [WITH_STDIN], [STDIN_ONCE] -> [TTY], [fd 0: with WITH_STDIN, where the
+	 * container has an input that is not closed: the write end of its stdin, or its terminal, non-blocking]. From now on the pipes get what the
+	 * container writes (a terminal's output goes to STDOUT_FD), besides the log; nothing of before. A full pipe is passed over: its bytes are
+	 * skipped and counted. With STDIN_ONCE the container's stdin is closed when this attachment ends. It ends by DETACH, with the connection,
+	 * or with the container. ENOENT: unknown container. ESRCH: it has exited. EEXIST: ATTACH_ID is taken. EBUSY: too many are attached. */
 	MESSAGE_ATTACH = 42,
+	/* ATTACH_ID -> nothing. The pipes are closed; no ATTACH_ENDED follows. Idempotent. */
+	MESSAGE_DETACH = 43,
+	/* CONTAINER_ID -> nothing. Closes the container's stdin for good; a terminal has none to close. Idempotent. ENOENT: unknown container. */
+	MESSAGE_CLOSE_STDIN = 44,
+	/* ATTACH_ID, SKIPPED_BYTES. Sent to the connection that attached, after its pipes were closed: the container has ended. */
+	MESSAGE_EVENT_ATTACH_ENDED = 45,
 
 	/* CONTAINER_ID, [LOG], [STDOUT_FD], [STDERR_FD]: what to read its output from, [STDIN_FD]: to be held open, [ROOTFS, PROCESS: its USER,
 	 * VOLUME_DIR*] -> [UID, GID, SUPPLEMENTAL_GID*: with ROOTFS]. A container whose process is another's (a shim's): the monitor has its log and its end.
@@ -362,6 +373,14 @@ enum tag {
 	TAG_PIDFD_FD = 163,
 	/* u32 fd index, list */
 	TAG_LOG_PIPE_FD = 164,
+	/* string: chosen by the client, unique in the pod */
+	TAG_ATTACH_ID = 165,
+	/* bool */
+	TAG_WITH_STDIN = 166,
+	/* bool */
+	TAG_STDIN_ONCE = 167,
+	/* u64: output that went to the log but not to a client that read too slowly */
+	TAG_SKIPPED_BYTES = 168,
 
 	/* group, list: INSIDE_ID, OUTSIDE_ID, ID_COUNT. On disk the ids from INSIDE_ID on, on the node those from OUTSIDE_ID on */
 	TAG_UID_MAP = 250,

@@ -2,6 +2,7 @@
 #include "kernel.h"
 #include "monitor/log.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,14 +146,77 @@ static void test_full_disk(void)
 	close(fixture.log.fd);
 }
 
+/* A pipe whose write end is the tap's; returns its read end. */
+static int open_tapped(struct tap *tap, struct fixture *fixture)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+		abort();
+	tap_open(tap, &fixture->stream, ends[1]);
+	return ends[0];
+}
+
+static size_t read_all(int fd)
+{
+	static char bytes[65536];
+	size_t length = 0;
+	ssize_t got;
+	while ((got = read(fd, bytes, sizeof bytes)) > 0)
+		length += (size_t)got;
+	return length;
+}
+
+static void test_taps(void)
+{
+	enum { PIECE_BYTES = 60000, PIECES = 40 };
+	static char piece[PIECE_BYTES];
+	struct fixture fixture;
+	struct tap gone, slow, quick;
+	char bytes[16] = {0};
+	open_fixture(&fixture, 100);
+	int gone_fd = open_tapped(&gone, &fixture), slow_fd = open_tapped(&slow, &fixture), quick_fd = open_tapped(&quick, &fixture);
+	put(&fixture, "a\nbc", 4);
+	put(&fixture, "d", 1);
+	check(read(quick_fd, bytes, sizeof bytes) == 5 && memcmp(bytes, "a\nbcd", 5) == 0, "a tap gets the bytes as they come, not lines");
+	close(gone_fd);
+	memset(piece, 'x', sizeof piece);
+	size_t quick_bytes = 0;
+	for (unsigned i = 0; i < PIECES; i++) {
+		put(&fixture, piece, sizeof piece);
+		quick_bytes += read_all(quick_fd);
+	}
+	check(quick_bytes == PIECE_BYTES * PIECES && quick.skipped_bytes == 0, "who reads gets everything");
+	check(gone.fd == -1, "a tap that nobody reads any more is closed");
+	tap_close(&gone, &fixture.stream);
+	check(slow.fd >= 0 && slow.skipped_bytes > 0, "a full pipe is passed over, and what it missed counted");
+	size_t slow_bytes = read_all(slow_fd);
+	check(slow_bytes + slow.skipped_bytes == 5 + PIECE_BYTES * PIECES, "what was skipped and what came are all");
+	put(&fixture, "z", 1);
+	check(read(slow_fd, bytes, sizeof bytes) == 1 && bytes[0] == 'z', "once there is room it goes on");
+	finish(&fixture);
+	check(read(quick_fd, bytes, sizeof bytes) == 1 && read(quick_fd, bytes, sizeof bytes) == 0, "the stream's end is the tap's");
+	struct tap late;
+	int late_fd = open_tapped(&late, &fixture);
+	check(read(late_fd, bytes, sizeof bytes) == 0, "a tap of a stream that has ended is closed at once");
+	tap_close(&late, &fixture.stream);
+	tap_close(&late, &fixture.stream);
+	tap_close(&slow, &fixture.stream);
+	check(fixture.stream.taps == &quick && quick.next == NULL, "a tap that is closed is out of the list");
+	close(slow_fd);
+	close(quick_fd);
+	close(late_fd);
+}
+
 int main(void)
 {
 	enum { ROUNDS = 400 };
 	unsigned wrong = 0;
+	signal(SIGPIPE, SIG_IGN);
 	if (loop_open() != 0)
 		return 1;
 	test_cases();
 	test_full_disk();
+	test_taps();
 	for (unsigned seed = 1; seed <= ROUNDS; seed++)
 		if (!round_trip(seed)) {
 			wrong++;

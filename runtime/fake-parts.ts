@@ -100,6 +100,10 @@ export class FakeMonitor implements Monitor {
 		throw new Error('not faked');
 	}
 
+	async attach(): Promise<never> {
+		throw new Error('not faked');
+	}
+
 	async destroy(): Promise<void> {
 		await this.#trace.step('monitor.destroy');
 		this.containers.clear();

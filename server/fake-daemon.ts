@@ -13,6 +13,7 @@ export function fakeDaemon(
 		runtime: (parts.runtime ?? {}) as Runtime,
 		streaming: {
 			execUrl: () => 'http://127.0.0.1:1/exec/t',
+			attachUrl: () => 'http://127.0.0.1:1/attach/t',
 			portForwardUrl: () => 'http://127.0.0.1:1/portforward/t',
 			close: async () => {},
 			...parts.streaming,

@@ -27,6 +27,7 @@ interface Calls {
 	ExecSync: [cri.ExecSyncRequest, cri.ExecSyncResponse__Output];
 	Exec: [cri.ExecRequest, cri.ExecResponse__Output];
 	PortForward: [cri.PortForwardRequest, cri.PortForwardResponse__Output];
+	Attach: [cri.AttachRequest, cri.AttachResponse__Output];
 }
 interface ImageCalls {
 	PullImage: [cri.PullImageRequest, cri.PullImageResponse__Output];

@@ -26,6 +26,8 @@ export interface Daemon extends AsyncDisposable {
 	stop(): Promise<void>;
 	/** SIGKILL, and waits for the end. */
 	kill(): Promise<void>;
+	/** The command line of crictl against this daemon. */
+	crictlArgv(args: readonly string[]): readonly string[];
 	/** crictl against this daemon; any exit code is an answer. */
 	crictl(args: readonly string[], timeoutMs?: number): Promise<Ended>;
 	log(): Promise<string>;
@@ -134,26 +136,25 @@ class RigDaemon implements Daemon {
 		await ended;
 	}
 
-	crictl(args: readonly string[], timeoutMs = 60_000): Promise<Ended> {
+	crictlArgv(args: readonly string[]): readonly string[] {
 		const endpoint = `unix://${this.places.socket}`;
 		const config = join(this.places.baseDir, 'crictl.yaml');
-		return run(
-			[
-				join(TOOLS_DIR, 'crictl'),
-				'--config',
-				config,
-				'--runtime-endpoint',
-				endpoint,
-				'--image-endpoint',
-				endpoint,
-				'--timeout',
-				`${patientMs(60_000)}ms`,
-				...args,
-			],
-			{
-				timeoutMs,
-			},
-		);
+		return [
+			join(TOOLS_DIR, 'crictl'),
+			'--config',
+			config,
+			'--runtime-endpoint',
+			endpoint,
+			'--image-endpoint',
+			endpoint,
+			'--timeout',
+			`${patientMs(60_000)}ms`,
+			...args,
+		];
+	}
+
+	crictl(args: readonly string[], timeoutMs = 60_000): Promise<Ended> {
+		return run(this.crictlArgv(args), {timeoutMs});
 	}
 
 	log(): Promise<string> {

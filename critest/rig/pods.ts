@@ -73,7 +73,7 @@ export async function statusOf(cri: CriClient, containerId: string): Promise<Con
 export async function readMessages(path: string): Promise<readonly string[]> {
 	const lines = (await readFile(path, 'utf8')).split('\n').filter(line => line !== '');
 	return lines.map(line => {
-		const found = /^\S+ (?:stdout|stderr) [PF] (.*)$/.exec(line);
+		const found = /^\S+ (?:stdout|stderr) [PF] (.*)$/s.exec(line);
 		if (found === null) throw new Error(`not a line of a CRI log: ${line}`);
 		return found[1] ?? '';
 	});

@@ -32,6 +32,7 @@ void free_container(struct container *container)
 	loop_close(&container->control);
 	stream_finish(&container->out);
 	stream_finish(&container->err);
+	end_attachments(container);
 	log_close(&container->log);
 	if (container->stdin_fd >= 0)
 		close(container->stdin_fd);
@@ -52,6 +53,8 @@ struct container *new_container(struct span body)
 	container->pidfd = container->stdin_fd = container->control.fd = container->look_up_fd = -1;
 	container->out.watch.fd = container->err.watch.fd = -1;
 	container->log.fd = container->log.dir_fd = -1;
+	container->terminal = get_u32(get_span_or_empty(body, TAG_PROCESS), TAG_TTY, 0) != 0;
+	container->with_stdin = get_u32(body, TAG_STDIN, STDIN_NULL) == STDIN_PIPE;
 	container->own_pid_namespace = get_u32(body, TAG_PID_NAMESPACE, PID_NAMESPACE_NEW) == PID_NAMESPACE_NEW;
 	container->next = monitor.containers;
 	monitor.containers = container;
@@ -192,13 +195,12 @@ static bool own_joins(struct span cgroup, struct path_list *joins)
 static int create(struct container *container, struct message *message, struct failure *failure)
 {
 	struct span cgroup = get_span_or_empty(message->body, TAG_CGROUP);
-	struct span process = get_span_or_empty(message->body, TAG_PROCESS);
 	struct ends ends;
 	if (!own_joins(cgroup, &container->joins))
 		return fail(failure, ENOMEM, "create");
 	if (open_log(container, message, failure) != 0 || cgroup_apply(cgroup, &container->made, failure) != 0)
 		return -1;
-	int result = open_ends(&ends, get_u32(process, TAG_TTY, 0) != 0, get_u32(message->body, TAG_STDIN, 0) == STDIN_PIPE, failure);
+	int result = open_ends(&ends, container->terminal, container->with_stdin, failure);
 	if (result == 0)
 		result = map_mounts(message, failure);
 	if (result == 0)

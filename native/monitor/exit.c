@@ -50,9 +50,10 @@ static void container_exited(struct container *container, uint32_t exit_code)
 	stream_finish(&container->err);
 	loop_close(&container->control);
 	container->oom_killed = cgroup_oom_killed(&container->joins);
-	if (container->removing)
-		return;
-	tell_exited(container);
+	if (!container->removing)
+		tell_exited(container);
+	/* After the exit was told: who hears of the end may ask for the exit code. */
+	end_attachments(container);
 }
 
 static void child_exited(pid_t pid, uint32_t exit_code)

@@ -209,4 +209,5 @@ void go_on_draining(struct container *container)
 	stream_finish(&container->err);
 	container->phase = PHASE_EXITED;
 	tell_exited(container);
+	end_attachments(container);
 }

@@ -161,6 +161,8 @@ static bool pump(struct stream *stream, bool *ended)
 	size_t left = emit_lines(&emitter, length, limit);
 	write_pieces(stream->log, emitter.count);
 	keep_pending(stream, buffer + length - left, left);
+	for (struct tap *tap = stream->taps; tap != NULL; tap = tap->next)
+		tap_write(tap, buffer + start, (size_t)got);
 	return true;
 }
 
@@ -174,6 +176,8 @@ static void close_stream(struct stream *stream)
 	}
 	keep_pending(stream, NULL, 0);
 	loop_close(&stream->watch);
+	for (struct tap *tap = stream->taps; tap != NULL; tap = tap->next)
+		tap_end(tap);
 }
 
 static void on_ready(struct watch *watch, uint32_t events)

@@ -23,6 +23,9 @@ static const struct {
 	{MESSAGE_EXEC, on_exec},
 	{MESSAGE_EXEC_KILL, on_exec_kill},
 	{MESSAGE_RESIZE, on_resize},
+	{MESSAGE_ATTACH, on_attach},
+	{MESSAGE_DETACH, on_detach},
+	{MESSAGE_CLOSE_STDIN, on_close_stdin},
 	{MESSAGE_DESTROY, on_destroy},
 	{MESSAGE_ADOPT, on_adopt},
 	{MESSAGE_CREATE_FOREIGN, on_create_foreign},
@@ -46,6 +49,7 @@ static void on_message(struct connection *connection, struct message *message)
 static void on_close(struct connection *connection)
 {
 	hang_up_execs(connection->number);
+	detach_connection(connection->number);
 	if (connection->number == monitor.launcher)
 		monitor.launcher = 0;
 }

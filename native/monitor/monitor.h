@@ -44,10 +44,24 @@ struct container {
 	struct log_file log;
 	/* With a terminal, `out` is its master. */
 	struct stream out, err;
+	bool terminal;
+	/* It is to have an input: a pipe, whose write end this is while it is open, or its terminal. */
+	bool with_stdin;
 	int stdin_fd;
 	struct path_list made;
 	/* Those of its cgroups that are its own: in them it may be killed and its OOM kills are counted. */
 	struct path_list joins;
+};
+
+/* A client that sees a container's output as it comes and may have its input. */
+struct attachment {
+	struct attachment *next;
+	char id[MAX_ID_BYTES + 1];
+	/* Whose it is: it ends with that connection. */
+	uint32_t connection;
+	struct container *container;
+	struct tap out, err;
+	bool closes_stdin;
 };
 
 struct exec {
@@ -82,6 +96,7 @@ struct monitor {
 	struct path_list made;
 	struct container *containers;
 	struct exec *execs;
+	struct attachment *attachments;
 	bool destroying;
 	struct asker destroyer;
 	uint64_t destroy_until_ms;
@@ -126,6 +141,15 @@ void on_exec_kill(struct connection *connection, struct message *message);
 void exec_exited(struct exec *exec, uint32_t exit_code);
 /* The connection that asked for them is gone: their terminals hang up. */
 void hang_up_execs(uint32_t connection);
+
+/* attach.c */
+void on_attach(struct connection *connection, struct message *message);
+void on_detach(struct connection *connection, struct message *message);
+void on_close_stdin(struct connection *connection, struct message *message);
+/* The connection is gone, and with it who was attached over it. */
+void detach_connection(uint32_t connection);
+/* The container has ended, and its streams: tells all who are attached. */
+void end_attachments(const struct container *container);
 
 /* control.c */
 void on_signal(struct connection *connection, struct message *message);

@@ -115,6 +115,12 @@ export function assertStartable(container: ContainerRecord, sandbox: SandboxReco
 	assertReady(sandbox);
 }
 
+/** @throws {WrongStateError} unless it is `created` or running: its streams are there, and one who attaches before the start misses nothing. */
+export function assertAttachable(container: ContainerRecord): void {
+	const {phase} = container.state;
+	if (phase !== 'created' && phase !== 'running') throw new WrongStateError('container', container.id, phase, 'created or running');
+}
+
 /** @throws {WrongStateError} unless it is running. */
 export function assertRunning(container: ContainerRecord): void {
 	if (container.state.phase !== 'running') throw new WrongStateError('container', container.id, container.state.phase, 'running');

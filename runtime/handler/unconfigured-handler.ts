@@ -35,6 +35,7 @@ function closedPod(monitor: Monitor, problem: string): PodRuntime {
 		execSync: async () => refuse(problem),
 		signal: (...args) => monitor.signal(...args),
 		removeContainer: id => monitor.removeContainer(id),
+		attach: request => monitor.attach(request),
 		reopenLog: id => monitor.reopenLog(id),
 		list: () => monitor.list(),
 		destroy: () => monitor.destroy(),

@@ -2,6 +2,7 @@ import type {RuntimeServiceHandlers} from '../../proto/cri.js';
 import type {Daemon} from '../call.js';
 import {wrap, wrapStream} from '../grpc.js';
 import {noCheckpoints, unimplemented, unimplementedStream} from '../unimplemented.js';
+import {handleAttach} from './attach.js';
 import {handleContainerStats} from './container-stats.js';
 import {handleContainerStatus} from './container-status.js';
 import {handleCreateContainer} from './create-container.js';
@@ -62,6 +63,7 @@ function containerCalls(daemon: Daemon) {
 		// Probes come every second: at info they would drown the rest.
 		ExecSync: wrap('ExecSync', 'reads', daemon, handleExecSync),
 		Exec: wrap('Exec', 'changes', daemon, handleExec),
+		Attach: wrap('Attach', 'changes', daemon, handleAttach),
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
 
@@ -78,7 +80,6 @@ function nodeCalls(daemon: Daemon) {
 /** What later versions bring. Clients fall back on UNIMPLEMENTED: the kubelet from stream to list, from pod stats to container stats. */
 function laterCalls(daemon: Daemon) {
 	return {
-		Attach: unimplemented('Attach', daemon),
 		PortForward: wrap('PortForward', 'changes', daemon, handlePortForward),
 		PodSandboxStats: unimplemented('PodSandboxStats', daemon),
 		ListPodSandboxStats: unimplemented('ListPodSandboxStats', daemon),

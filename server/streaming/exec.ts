@@ -52,7 +52,7 @@ function connectStdin(from: Readable | null, to: Writable | null): void {
 }
 
 /** JSON documents {"Width":…,"Height":…}, one after the other; a piece of the stream may hold several or a part of one. */
-function connectResize(from: Readable | null, session: ExecSession): void {
+export function connectResize(from: Readable | null, session: Pick<ExecSession, 'resize'>): void {
 	let text = '';
 	from?.on('data', (chunk: Buffer) => {
 		text += chunk.toString('latin1');
@@ -83,7 +83,7 @@ function isSize(value: unknown): value is number {
 }
 
 /** Output ends first, then the outcome is told: clients read the error stream to its end and then wait for the others. */
-async function finishChannels({version, streams}: Channels, outcome: Outcome): Promise<void> {
+export async function finishChannels({version, streams}: Channels, outcome: Outcome): Promise<void> {
 	for (const type of ['stdout', 'stderr'] as const) await endStream(streams.get(type), '');
 	await endStream(streams.get('error'), outcomeText(version, outcome));
 }

@@ -2,7 +2,8 @@ import {once} from 'node:events';
 import type {IncomingMessage} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Logger} from '../../base/log.js';
-import type {ExecSession} from '../../native/native.js';
+import type {AttachSession, ExecSession} from '../../native/native.js';
+import {serveAttach} from './attach.js';
 import type {Channels, Outcome, WantedStreams} from './channels.js';
 import {serveExec} from './exec.js';
 import {HalfOpenSockets} from './half-open.js';
@@ -19,6 +20,11 @@ export interface StreamedExec extends WantedStreams {
 	readonly command: readonly string[];
 }
 
+export interface StreamedAttach extends WantedStreams {
+	readonly containerId: string;
+	readonly stdinOnce: boolean;
+}
+
 export interface StreamedPorts {
 	readonly sandboxId: string;
 	/** For WebSocket clients, which cannot name any; SPDY clients name them as they go. */
@@ -32,6 +38,8 @@ export interface StreamingServer {
 	 * @throws {ResourceExhaustedError} too many URLs were asked for and not used.
 	 */
 	execUrl(request: StreamedExec, open: () => Promise<ExecSession>): string;
+	/** A URL by which one client, within a minute, may attach to a container. `open` is called when it has opened its streams. */
+	attachUrl(request: StreamedAttach, open: () => Promise<AttachSession>): string;
 	/** A URL over which one client, within a minute, may connect to ports of the pod sandbox. `dial` is called for each connection. */
 	portForwardUrl(request: StreamedPorts, dial: Dial): string;
 	/** Ends all sessions. */
@@ -53,7 +61,7 @@ export interface StreamingTimes {
 	readonly limits: SpdyLimits;
 }
 
-/** Serves exec and port-forward over HTTP with an upgrade to SPDY/3.1 or WebSocket. Resolves when it listens. */
+/** Serves exec, attach and port-forward over HTTP with an upgrade to SPDY/3.1 or WebSocket. Resolves when it listens. */
 export async function openStreamingServer(
 	options: StreamingOptions,
 	log: Logger,
@@ -78,6 +86,8 @@ export async function openStreamingServer(
 	});
 	return {
 		execUrl: (request, open) => `${base}/exec/${pending.put(commandOf('exec', request, channels => serveExec(channels, open)))}`,
+		attachUrl: ({stdinOnce, ...request}, open) =>
+			`${base}/attach/${pending.put(commandOf('attach', request, channels => serveAttach(channels, {stdinOnce, open})))}`,
 		portForwardUrl: ({sandboxId, ports}, dial) => `${base}/portforward/${pending.put({kind: 'portforward', sandboxId, ports, dial})}`,
 		async close() {
 			const closed = once(http, 'close');
@@ -91,7 +101,9 @@ export async function openStreamingServer(
 	};
 }
 
-function commandOf(kind: 'exec', {containerId, ...wanted}: StreamedExec, serve: (channels: Channels) => Promise<Outcome>): Pending {
+type StreamedCommand = WantedStreams & {readonly containerId: string};
+
+function commandOf(kind: 'exec' | 'attach', {containerId, ...wanted}: StreamedCommand, serve: (channels: Channels) => Promise<Outcome>): Pending {
 	return {kind, containerId, wanted, serve};
 }
 

@@ -12,7 +12,7 @@ import {COMMAND_PROTOCOLS, FORWARD_PROTOCOLS, TUNNEL_SUBPROTOCOL, type ChannelPr
 import {openCommandChannels, openForwardChannels} from './websocket/sessions.js';
 
 interface PendingCommand {
-	readonly kind: 'exec';
+	readonly kind: 'exec' | 'attach';
 	readonly containerId: string;
 	readonly wanted: WantedStreams;
 	/** Never rejects. */
@@ -30,6 +30,7 @@ export type Pending = PendingCommand | PendingForward;
 /** What each kind of session can be carried by. */
 export const SPOKEN: Readonly<Record<Pending['kind'], Spoken>> = {
 	exec: {spdy: CHANNEL_VERSIONS, websocket: COMMAND_PROTOCOLS, tunnel: null},
+	attach: {spdy: CHANNEL_VERSIONS, websocket: COMMAND_PROTOCOLS, tunnel: null},
 	portforward: {spdy: PORT_FORWARD_VERSIONS, websocket: FORWARD_PROTOCOLS, tunnel: TUNNEL_SUBPROTOCOL},
 };
 
