@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # Node 24 and the tools that package-lock.json pins, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest bench bench-pull power-cut test-cgroup2 clean
+.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest critest-soak bench bench-pull power-cut test-cgroup2 clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
@@ -44,8 +44,11 @@ daemon-test: build ## only the tests of the whole daemon
 demo: build ## a real pod of two containers, run by crictl through the daemon, then removed
 	@node build/critest/demo.js
 
-critest: build ## the CRI conformance suite against a fresh daemon (ARGS: flags for critest)
+critest: build ## the CRI conformance suite against a fresh daemon, over SPDY and WebSocket (ARGS: --transport, --handler, --parallel, --seed, flags for critest)
 	@node build/critest/conformance/run.js $(ARGS)
+
+critest-soak: build ## the suite in 20 random orders, serially and four at a time, for an hour (ARGS: --seeds, --from)
+	@node build/critest/conformance/soak.js $(ARGS)
 
 bench: build ## pod and container operations: medians over 100 cycles, memory per pod
 	@node build/critest/bench/cycle.js $(ARGS)

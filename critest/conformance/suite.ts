@@ -5,7 +5,8 @@ import type {Format} from '../fixtures/content.js';
 import {buildImages, PINNED_REPOSITORY, PROJECT_DIR, type RegistryContent} from '../fixtures/images.js';
 import {openRegistry} from '../fixtures/registry.js';
 import {runOk} from '../rig/command.js';
-import {removePods, startDaemon, TOOLS_DIR, type Daemon} from '../rig/daemon.js';
+import {removePods, startDaemon, TOOLS_DIR, type Daemon, type DaemonChoices} from '../rig/daemon.js';
+import {differences, readMachine, readSpecNames} from './expected.js';
 import {toOutcomes, type Outcomes} from './report.js';
 
 /** The one digest that critest names itself: of an image that only its authors' registry has. */
@@ -31,13 +32,24 @@ async function patchCritest(content: RegistryContent, to: string, say: (text: st
 	);
 }
 
-async function runCritest(daemon: Daemon, dir: string, {args, quiet}: SuiteChoices): Promise<number | null> {
+/** Flags of critest for the choices. */
+function toFlags({transport = 'spdy', runtimeHandler = '', parallel = 1, seed = null, args}: SuiteChoices): readonly string[] {
+	return [
+		...(transport === 'websocket' ? ['--websocket-exec', '--websocket-attach', '--websocket-portforward'] : []),
+		...(runtimeHandler === '' ? [] : ['--runtime-handler', runtimeHandler]),
+		...(parallel > 1 ? [`--parallel=${parallel}`] : []),
+		...(seed === null ? [] : ['--ginkgo.randomize-all', `--ginkgo.seed=${seed}`]),
+		...args,
+	];
+}
+
+async function runCritest(daemon: Daemon, dir: string, choices: SuiteChoices): Promise<number | null> {
 	const endpoint = `unix://${daemon.places.socket}`;
 	const flags = ['--runtime-endpoint', endpoint, '--image-endpoint', endpoint, '--ginkgo.json-report', join(dir, 'report.json'), '--ginkgo.no-color'];
 	// critest leaves temporary directories and bind mounts of failed specs: below this they are found and taken away.
 	const env = {...process.env, TMPDIR: daemon.places.scratchDir, PATH: `${TOOLS_DIR}:${process.env['PATH'] ?? ''}`};
-	const output = quiet ? 'ignore' : 'inherit';
-	const child = spawn(join(dir, 'critest'), [...flags, ...args], {cwd: dir, env, stdio: ['ignore', output, output]});
+	const output = choices.quiet ? 'ignore' : 'inherit';
+	const child = spawn(join(dir, 'critest'), [...flags, ...toFlags(choices)], {cwd: dir, env, stdio: ['ignore', output, output]});
 	return await new Promise((resolve, reject) => {
 		child.once('error', reject);
 		child.once('close', resolve);
@@ -57,7 +69,17 @@ async function removeNewSharedMemory(before: ReadonlySet<string>): Promise<void>
 export interface SuiteChoices {
 	/** Media types of the images; null: both in turn. */
 	readonly format: Format | null;
-	/** Flags of critest. */
+	/** What carries exec, attach and port-forward; default SPDY. */
+	readonly transport?: 'spdy' | 'websocket';
+	/** Default: the one named "". */
+	readonly runtimeHandler?: string;
+	/** Processes of critest's that run specs at once; default 1. */
+	readonly parallel?: number;
+	/** Of a random order; null (default): the order of the source. */
+	readonly seed?: number | null;
+	/** Of the daemon, such as the runtime handlers that it has. */
+	readonly daemon?: DaemonChoices;
+	/** More flags of critest. */
 	readonly args: readonly string[];
 	/** Says nothing of its own or of critest's. */
 	readonly quiet: boolean;
@@ -66,6 +88,8 @@ export interface SuiteResult {
 	/** Of critest. */
 	readonly exitCode: number | null;
 	readonly outcomes: Outcomes;
+	/** How they differ from what they must be on this machine; [] = not at all. */
+	readonly differences: readonly string[];
 	/** What is left once every pod is removed. */
 	readonly leaks: readonly string[];
 }
@@ -80,14 +104,16 @@ export async function runSuite(choices: SuiteChoices): Promise<SuiteResult> {
 	const registry = await openRegistry(content);
 	const sharedMemory = await listSharedMemory();
 	try {
-		await using daemon = await startDaemon(registry);
+		await using daemon = await startDaemon(registry, choices.daemon);
 		const exitCode = await runCritest(daemon, dir, choices);
 		await copyFile(daemon.places.daemonLog, join(dir, 'daemon.log'));
 		const outcomes = toOutcomes(await readFile(join(dir, 'report.json'), 'utf8'));
 		await removePods(daemon.cri);
 		const leaks = await daemon.leaks();
-		if (exitCode === 0 && leaks.length === 0) await rm(dir, {recursive: true, force: true});
-		return {exitCode, outcomes, leaks};
+		const partial = choices.args.some(arg => /^--?ginkgo\.(?:focus|skip|label-filter)/.test(arg));
+		const differ = differences(outcomes, await readMachine(), partial ? null : await readSpecNames());
+		if (exitCode === 0 && leaks.length === 0 && differ.length === 0) await rm(dir, {recursive: true, force: true});
+		return {exitCode, outcomes, differences: differ, leaks};
 	} finally {
 		await removeNewSharedMemory(sharedMemory);
 		await registry.close();
