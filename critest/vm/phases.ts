@@ -74,7 +74,13 @@ export const PHASES: readonly Phase[] = [
 		deadlineMs: 40 * MINUTE_MS,
 	},
 	{name: 'daemon', kind: 'uml', what: 'the whole daemon', job: toTestJob('uml', `${RUN_TESTS} daemon`), deadlineMs: 90 * MINUTE_MS},
-	{name: 'critest', kind: 'uml', what: 'the CRI conformance suite', job: toTestJob('uml', 'node build/critest/conformance/run.js --transport=spdy'), deadlineMs: 60 * MINUTE_MS},
+	{
+		name: 'critest',
+		kind: 'uml',
+		what: 'the CRI conformance suite',
+		job: toTestJob('uml', 'node build/critest/conformance/run.js --transport=spdy'),
+		deadlineMs: 60 * MINUTE_MS,
+	},
 	{
 		name: 'qemu',
 		kind: 'qemu',
