@@ -193,7 +193,7 @@ export class MonitorClient implements Monitor, ExecHost, AttachHost {
 
 /** true: nobody listens at the socket any more. */
 export function isNobodyThere(error: unknown): boolean {
-	return error instanceof SyscallError && error.message.startsWith('connect to') && [2, 111].includes(error.errno);
+	return error instanceof SyscallError && /^(?:connect to|open directory of socket) /.test(error.message) && [2, 111].includes(error.errno);
 }
 
 function ofContainer(containerId: string): BodyWriter {

@@ -136,7 +136,7 @@ export function onNetwork(network: NamespaceMode): Pick<PodSandboxConfig__Output
 	return {
 		linux: {
 			cgroup_parent: '',
-			security_context: {namespace_options, privileged: false, supplemental_groups: []},
+			security_context: {namespace_options, privileged: false, supplemental_groups: [], seccomp: null, seccomp_profile_path: '', apparmor: null},
 			sysctls: {},
 			overhead: null,
 			resources: null,

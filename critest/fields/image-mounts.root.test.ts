@@ -4,11 +4,10 @@ import type {Mount} from '../../proto/cri.js';
 import {addImage, toLayer} from '../fixtures/content.js';
 import {createContainer, statusOf, toContainerConfig} from '../rig/pods.js';
 import {assertRefused} from '../rig/refusal.js';
-import {MODE, podLinux, toFacts, useFields, type FieldRig} from './rig.js';
+import {MODE, podLinux, says, toFacts, useFields, type FieldRig} from './rig.js';
 
 const fields = useFields(test);
 const NAME = 'registry.k8s.io/test/data:1';
-const says = (name: string, command: string): string => `if ${command} 2>/dev/null; then echo ${name}=yes; else echo ${name}=no; fi`;
 
 /** An image of two layers, the upper of which replaces and hides something of the lower. */
 async function pullData(rig: FieldRig): Promise<{readonly ref: string; readonly digest: string}> {

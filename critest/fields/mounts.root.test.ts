@@ -6,14 +6,12 @@ import type {Mount} from '../../proto/cri.js';
 import {run, runOk} from '../rig/command.js';
 import {createContainer, statusOf, toContainerConfig} from '../rig/pods.js';
 import {assertRefused} from '../rig/refusal.js';
-import {MODE, podLinux, toFacts, useFields, withSecurity, type FieldRig} from './rig.js';
+import {MODE, podLinux, says, toFacts, useFields, withSecurity, type FieldRig} from './rig.js';
 
 const fields = useFields(test);
 /** CRI v1: MountPropagation. */
 const PROPAGATION = {PRIVATE: 0, HOST_TO_CONTAINER: 1, BIDIRECTIONAL: 2} as const;
 const ids = (container_id: number, host_id: number, length: number) => ({container_id, host_id, length});
-/** Says yes or no, for a script. */
-const says = (name: string, command: string): string => `if ${command} 2>/dev/null; then echo ${name}=yes; else echo ${name}=no; fi`;
 
 async function scratch(rig: FieldRig, name: string): Promise<string> {
 	const dir = join(rig.daemon.places.scratchDir, rig.handler.name, name);

@@ -1,6 +1,8 @@
 import {join} from 'node:path';
 import type {ExecutionContext, TestFn} from 'ava';
 import type {ContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, PodSandboxConfig} from '../../proto/cri.js';
+import {addImage, toLayer, type RunConfig} from '../fixtures/content.js';
+import type {TarEntry} from '../fixtures/tar.js';
 import type {CriClient} from '../rig/cri-client.js';
 import type {Daemon, DaemonChoices} from '../rig/daemon.js';
 import {pullBusybox, readMessages, removePod, runContainer, statusOf, toContainerConfig, toPodConfig, until, type Pod} from '../rig/pods.js';
@@ -104,4 +106,19 @@ export function useFields(test: TestFn, choices: DaemonChoices = {}): FieldTest 
 			test.serial(`${handler.name}: ${title}`, async t => await body(t, new FieldRig(running(), handler)));
 		}
 	};
+}
+
+/** Pulls an image of the test's own: busybox with these layers on top. @returns its reference. */
+export async function pullOwn(rig: FieldRig, name: string, config: RunConfig, entries: readonly TarEntry[] = []): Promise<string> {
+	const {content} = rig.running;
+	const layers = entries.length === 0 ? [content.base] : [content.base, toLayer(entries, 'gzip')];
+	content.tags.set(`test/${name}:1`, addImage(content.blobs, {format: 'oci', layers, config}));
+	const image = `registry.k8s.io/test/${name}:1`;
+	await rig.cri.image('PullImage', {image: {image}});
+	return image;
+}
+
+/** A shell command that says "name=yes" where `command` succeeds, else "name=no". */
+export function says(name: string, command: string): string {
+	return `if { ${command}; } >/dev/null 2>&1; then echo ${name}=yes; else echo ${name}=no; fi`;
 }

@@ -10,7 +10,7 @@
 /* Larger ones are not read: a hostile image must not make us. */
 enum { MAX_FILE_BYTES = 8 << 20 };
 
-/* A regular file of the container, whole; empty when it is not there. */
+/* A regular file of the container, whole; empty when it is not there, or something else is: a mask, say. */
 static int read_user_file(struct init *init, const char *path, struct span *content)
 {
 	struct failure *failure = &init->report.failure;
@@ -20,7 +20,11 @@ static int read_user_file(struct init *init, const char *path, struct span *cont
 	int fd = kernel_openat2(init->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : fail_at(failure, errno, "look up user", path);
-	int error = fstat(fd, &status) != 0 ? errno : !S_ISREG(status.st_mode) ? EINVAL : status.st_size > MAX_FILE_BYTES ? EFBIG : 0;
+	int error = fstat(fd, &status) != 0 ? errno : status.st_size > MAX_FILE_BYTES ? EFBIG : 0;
+	if (error == 0 && !S_ISREG(status.st_mode)) {
+		close(fd);
+		return 0;
+	}
 	uint8_t *bytes = error == 0 ? malloc((size_t)status.st_size + 1) : NULL;
 	size_t length = 0;
 	while (bytes != NULL && length < (size_t)status.st_size) {

@@ -1,8 +1,10 @@
 import {AlreadyExistsError, CancelledError, UnavailableError, UnimplementedError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
 import type {PodSandboxConfig__Output} from '../../proto/cri.js';
-import type {RuntimeHandler} from '../handler/handler.js';
+import type {MonitorRequest} from '../../native/native.js';
+import type {PodRuntime, RuntimeHandler} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
+import {explain} from '../spec/explain.js';
 import {hostFacts} from '../spec/host.js';
 import {toMonitorRequest, validateSandboxConfig} from '../spec/sandbox-config.js';
 import {toUserNamespace} from '../spec/user-namespace.js';
@@ -63,11 +65,19 @@ async function create(runtime: Runtime, plan: Plan, signal: AbortSignal): Promis
 	for (const kind of ['created', 'started'] as const) runtime.events.publish({containerId: intent.id, sandboxId: intent.id, kind});
 }
 
+async function createPod(handler: RuntimeHandler, intent: SandboxRecord, request: MonitorRequest): Promise<PodRuntime> {
+	try {
+		return await handler.createPod(intent, request);
+	} catch (error) {
+		throw explain(error);
+	}
+}
+
 /** @returns the pod's addresses; none on the host's network. */
 async function makeNetworkedMonitor(runtime: Runtime, {intent, handler}: Plan, signal: AbortSignal): Promise<readonly string[]> {
 	const {selinux} = await hostFacts();
 	const place = {hierarchies: runtime.cgroups, shmSizeBytes: runtime.options.shmSizeBytes, selinux};
-	const monitor = await handler.createPod(intent, toMonitorRequest(intent, place));
+	const monitor = await createPod(handler, intent, toMonitorRequest(intent, place));
 	runtime.monitors.add(monitor);
 	if (intent.attachment === null) return [];
 	await runtime.kernel.pinNetworkNamespace(monitor.pid, netnsPath(runtime, intent.id));

@@ -40,7 +40,7 @@ const podSecurity = (changes: object, linux: object = {}): Pick<PodSandboxConfig
 		sysctls: {},
 		overhead: null,
 		resources: null,
-		security_context: {run_as_user: null, run_as_group: null, seccomp: null, apparmor: null, namespace_options: null, ...changes},
+		security_context: {run_as_user: null, run_as_group: null, seccomp: null, seccomp_profile_path: '', apparmor: null, namespace_options: null, ...changes},
 		...linux,
 	} as never,
 });

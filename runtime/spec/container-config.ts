@@ -6,6 +6,7 @@ import {toTimeOffsets} from './annotations.js';
 import {assertCapabilities, toCapabilityWish} from './capabilities.js';
 import {assertDevices} from './devices.js';
 import {assertMounts} from './mounts.js';
+import {assertPidOptions} from './pid-options.js';
 import {assertProcess} from './process.js';
 import {assertProfile, toSeccompChoice} from './security-profile.js';
 import {assertSelinux} from './selinux.js';
@@ -68,5 +69,5 @@ function assertNamespaces(options: NamespaceOption__Output | null, sandbox: Sand
 	}
 	if (options.pid === NamespaceMode.NODE && sandbox.namespaces.pid !== 'node') refuse('pid', "NODE, but the pod sandbox does not share the node's");
 	if (options.pid === NamespaceMode.POD && sandbox.namespaces.pid === 'container') refuse('pid', 'POD, but the pod sandbox was made with CONTAINER');
-	if (options.pid === NamespaceMode.TARGET && options.target_id === '') refuse('target_id', 'TARGET needs the id of a container');
+	assertPidOptions(options);
 }

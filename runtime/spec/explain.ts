@@ -22,8 +22,25 @@ const EXPLANATIONS: Readonly<Record<string, readonly [errno: number | null, expl
 	'set user': [EINVAL, toUnmapped],
 	'set group': [EINVAL, toUnmapped],
 	'set groups': [EINVAL, toUnmapped],
+	'look up user': [
+		ENOENT,
+		(cause, path) =>
+			new InvalidArgumentError(
+				`run_as_username "${path}", or the image's user: the container's /etc/passwd has no such name`,
+				{field: 'run_as_username'},
+				{cause},
+			),
+	],
+	'look up group': [
+		ENOENT,
+		(cause, path) => new InvalidArgumentError(`the image's group "${path}": the container's /etc/group has no such name`, {field: 'image'}, {cause}),
+	],
 	'open image sub path': [null, cause => toFailure('mounts.image_sub_path', cause)],
 	'mount image': [null, cause => toFailure('mounts.image', cause)],
+	'write sysctl': [
+		null,
+		(cause, path) => new InvalidArgumentError(`sysctls: "${path}" is not there, or refuses the value: ${cause.message}`, {field: 'sysctls'}, {cause}),
+	],
 	'time namespace': [EINVAL, cause => new UnimplementedError('time offsets: this kernel has no time namespaces', {field: 'annotations'}, {cause})],
 	'set time offsets': [
 		ERANGE,

@@ -12,8 +12,9 @@ import {assertCgroupPath, type CgroupHierarchies} from '../cgroup/hierarchies.js
 import {toSandboxCgroupPlan} from '../cgroup/plan.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxConfigFacts, SandboxRecord} from '../sandbox/record.js';
+import {assertPidOptions} from './pid-options.js';
 import {toShmSizeBytes, toTimeOffsets} from './annotations.js';
-import {assertProfile} from './security-profile.js';
+import {assertProfile, toProfileChoice} from './security-profile.js';
 import {assertSelinux, toSelinuxLabels} from './selinux.js';
 import {toSysctls} from './sysctls.js';
 import {assertUserNamespace} from './user-namespace.js';
@@ -107,6 +108,7 @@ function assertNamespaces(options: NamespaceOption__Output | null): void {
 	}
 	if (options.pid === NamespaceMode.TARGET)
 		throw new InvalidArgumentError('namespace_options.pid: TARGET is for containers only', {field: 'namespace_options.pid'});
+	assertPidOptions(options);
 	assertUserNamespace(options);
 }
 
@@ -114,7 +116,7 @@ function assertSecurity(security: LinuxSandboxSecurityContext__Output): void {
 	if (security.run_as_group !== null && security.run_as_user === null)
 		throw new InvalidArgumentError('security_context.run_as_group is set without run_as_user', {field: 'security_context.run_as_group'});
 	// No process of the pod itself runs a profile, but a profile that cannot be is an error of the pod all the same.
-	assertProfile('security_context.seccomp', security.seccomp);
+	toProfileChoice('security_context.seccomp', security.seccomp, security.seccomp_profile_path, {kind: 'unconfined'});
 	assertProfile('security_context.apparmor', security.apparmor);
 	assertSelinux(security.selinux_options);
 }

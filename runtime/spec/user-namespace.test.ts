@@ -73,7 +73,7 @@ const validatePod = (options: NamespaceOption__Output): void =>
 				sysctls: {},
 				overhead: null,
 				resources: null,
-				security_context: {run_as_user: null, run_as_group: null, seccomp: null, apparmor: null, namespace_options: options} as never,
+				security_context: {run_as_user: null, run_as_group: null, seccomp: null, seccomp_profile_path: '', apparmor: null, namespace_options: options} as never,
 			} as never,
 		}),
 	);
