@@ -11,6 +11,8 @@ const STRICT = 1;
 const GROUPS = 'echo groups=$(id -G)';
 const id = (value: number) => ({value: String(value)});
 
+const ascending = (numbers: readonly number[]): readonly number[] => numbers.toSorted((a, b) => a - b);
+
 async function effectiveUser(rig: FieldRig, container_id: string): Promise<readonly (number | readonly number[])[]> {
 	const {user} = await statusOf(rig.cri, container_id);
 	const {uid = 0, gid = 0, supplemental_groups = []} = user?.linux ?? {};
@@ -30,7 +32,7 @@ fields('users and groups by number and by name, merged with those of the image o
 		const exec = toFacts(await rig.exec(container, `echo uid=$(id -u); echo gid=$(id -g); ${GROUPS}`));
 		const [uid, gid, groups] = await effectiveUser(rig, container);
 		t.deepEqual([exec['uid'], exec['gid']], [String(uid), String(gid)]);
-		t.deepEqual(new Set((exec['groups'] ?? '').split(' ').map(Number)), new Set([gid as number, ...(groups as readonly number[])]));
+		t.deepEqual(ascending((exec['groups'] ?? '').split(' ').map(Number)), ascending([...new Set([gid as number, ...(groups as readonly number[])])]));
 		return [uid, gid, groups];
 	};
 	t.deepEqual(await who({}), [101, 102, [102, 103]]);
