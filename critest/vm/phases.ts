@@ -21,12 +21,17 @@ export function toTestJob(kind: Vm['kind'], command: string): string {
 	return `export BERTH_TEST_PATIENCE=${PATIENCE[kind]}\n${command}`;
 }
 
+const POD_LIFECYCLE = 'build/critest/pod-lifecycle.root.test.js';
+/** The shell of the VM spells it out. */
+const CGROUP_FILES = 'build/runtime/cgroup/*.root.test.js';
 /** What tells within minutes whether pods and cgroups work with v2 alone. */
-export const SHORT_FILES = ['build/critest/pod-lifecycle.root.test.js', 'build/runtime/cgroup/plan.root.test.js'] as const;
-export const SHORT_JOB = toTestJob('uml', `${RUN_TESTS} ${SHORT_FILES.join(' ')}`);
+export const SHORT_JOB = toTestJob('uml', `${RUN_TESTS} ${POD_LIFECYCLE} ${CGROUP_FILES}`);
 /** What differs by the kernel's controllers, its age and its CPUs. */
 const KERNEL_FILES = [
-	...SHORT_FILES,
+	POD_LIFECYCLE,
+	CGROUP_FILES,
+	'build/critest/resources/*.root.test.js',
+	'build/critest/stats/*.root.test.js',
 	'build/native/container.root.test.js',
 	'build/native/launcher-client.root.test.js',
 	'build/native/user-namespace.root.test.js',
@@ -42,7 +47,7 @@ export const SELF_CHECKS: readonly SelfCheck[] = [
 		name: 'broken-product',
 		kind: 'uml',
 		what: 'the launcher is broken: the tests must fail, and the VM say so',
-		job: toTestJob('uml', `${BREAK_LAUNCHER}\n${RUN_TESTS} ${SHORT_FILES[0]}`),
+		job: toTestJob('uml', `${BREAK_LAUNCHER}\n${RUN_TESTS} ${POD_LIFECYCLE}`),
 		deadlineMs: 5 * MINUTE_MS,
 		expects: /^exit code 1$/,
 	},
