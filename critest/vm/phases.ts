@@ -1,6 +1,6 @@
 import type {Vm} from './boot.js';
 
-/** A VM with its job. The job's last line is "N passed, N failed, N skipped". */
+/** A VM with its job. The job says "N passed, N failed, N skipped" at its end. */
 export interface Phase extends Vm {
 	readonly name: string;
 	readonly what: string;
@@ -92,5 +92,13 @@ export const PHASES: readonly Phase[] = [
 		what: 'cpuset, PSI, two CPUs and a newer kernel',
 		job: toTestJob('qemu', `${RUN_TESTS} ${KERNEL_FILES}`),
 		deadlineMs: 60 * MINUTE_MS,
+	},
+	{
+		name: 'systemd',
+		kind: 'uml',
+		systemd: true,
+		what: 'systemd is process 1',
+		job: toTestJob('uml', `${RUN_TESTS} ${POD_LIFECYCLE} ${CGROUP_FILES}`),
+		deadlineMs: 20 * MINUTE_MS,
 	},
 ];

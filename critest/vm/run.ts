@@ -28,7 +28,7 @@ async function runPhase(phase: Phase): Promise<Result> {
 		...phase,
 		onLine: line => {
 			print(`${phase.name}| ${line}`);
-			const found = /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(line.trim());
+			const found = /^(?:spdy: )?(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(line.trim());
 			if (found !== null) counts = {passed: Number(found[1]), failed: Number(found[2]), skipped: Number(found[3])};
 		},
 	});
