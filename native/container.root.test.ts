@@ -274,14 +274,36 @@ podTest('an exec has the oom_score_adj of its container, or its own', async (t, 
 	t.is(utf8(own.stdout), '777\n');
 });
 
-podTest('an exec that daemonizes is killed whole', async (t, {rig, monitor}) => {
+podTest('an exec that daemonizes, also into sessions of its own, is killed whole, and nothing else of the container', async (t, {rig, monitor}) => {
+	const spec = await rig.launchSpec('pod', '(setsid sleep 4445 &) ; sleep 1000');
+	await monitor.createContainer(spec);
+	await monitor.startContainer(spec.containerId);
+	const other = monitor.execSync(
+		rig.execRequest(spec, '(setsid sleep 4446 &) ; while ! read x < /go; do sleep 0.05; done; echo lived'),
+		{...execLimits, timeoutMs: 60_000},
+		null,
+	);
+	const script = `(sleep 4444 & (sleep 4444 &) ) ; (setsid sleep 4444 &) ; (setsid sh -c '(setsid sleep 4444 &) ; sleep 4444' &) ; echo ready; sleep 4444`;
+	const late = await monitor.execSync(rig.execRequest(spec, script), {...execLimits, timeoutMs: 1000}, null);
+	t.true(late.timedOut);
+	t.is(utf8(late.stdout), 'ready\n');
+	const left = await monitor.execSync(
+		rig.execRequest(spec, 'for s in 4444 4445 4446 1000; do ps | grep -c "[0-9] sleep $s"; done; echo 1 > /go'),
+		execLimits,
+		null,
+	);
+	t.is(utf8(left.stdout), '0\n1\n1\n1\n');
+	t.is(utf8((await other).stdout), 'lived\n');
+});
+
+podTest('what an exec leaves in the background lives on when it ends in time', async (t, {rig, monitor}) => {
 	const spec = await rig.launchSpec('pod', 'sleep 1000');
 	await monitor.createContainer(spec);
 	await monitor.startContainer(spec.containerId);
-	const late = await monitor.execSync(rig.execRequest(spec, '(sleep 4444 & (sleep 4444 &) ) ; sleep 4444'), {...execLimits, timeoutMs: 300}, null);
-	t.true(late.timedOut);
-	const left = await monitor.execSync(rig.execRequest(spec, 'ps | grep -c "[s]leep 4444"; ps | grep -c "[s]leep 1000"'), execLimits, null);
-	t.is(utf8(left.stdout), '0\n1\n');
+	const {exitCode} = await monitor.execSync(rig.execRequest(spec, '(setsid sleep 4447 &) ; sleep 4447 & exit 5'), {...execLimits, timeoutMs: 60_000}, null);
+	t.is(exitCode, 5);
+	const left = await monitor.execSync(rig.execRequest(spec, 'ps | grep -c "[s]leep 4447"'), execLimits, null);
+	t.is(utf8(left.stdout), '2\n');
 });
 
 podTest('an init killed while it is parked is an exit like any other', async (t, {rig, monitor}) => {

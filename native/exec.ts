@@ -6,7 +6,7 @@ import {writeProcess} from './launch-spec.js';
 import type {ExecRequest, ExecResult, ExecSession} from './native.js';
 import {FdStreams, OutputCollector} from './output.js';
 import {BodyWriter} from './protocol.js';
-import {MESSAGE, TAG} from './protocol-numbers.js';
+import {LAUNCH_FLAG, MESSAGE, TAG} from './protocol-numbers.js';
 
 // How long a killed exec may take to be gone (it may hang in the kernel) before execSync returns without it.
 const KILL_GRACE_MS = 2000;
@@ -42,6 +42,8 @@ export async function execSync(host: ExecHost, request: ExecRequest, limits: Exe
 	let ending: {readonly exitCode: number; readonly cutBy: Cut | null};
 	try {
 		const body = writeExec(request).u32(TAG.STDOUT_FD, 0).u32(TAG.STDERR_FD, 1);
+		// What may have to be killed must be found. Without a timeout the command's daemons become orphans of the container's, as ever.
+		if (limits.timeoutMs > 0) body.u32(TAG.LAUNCH_FLAGS, LAUNCH_FLAG.KEEP_ORPHANS);
 		const started = host.request(MESSAGE.EXEC, body, [stdoutWrite, stderrWrite]);
 		const finished = started.then(async ({fds}) => (addon.closeFds(fds), await exited));
 		const first = await Promise.race([finished, cutOf(host.clock, limits, over.signal)]);

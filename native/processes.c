@@ -2,6 +2,7 @@
 #include "processes.h"
 #include "text.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -42,17 +43,29 @@ void drain_child_signals(int fd)
 		;
 }
 
-static void add_children(pid_t pid, pid_t *pids, unsigned *count, unsigned capacity)
+struct tree {
+	pid_t pids[4096];
+	unsigned count;
+};
+
+static void add_to_tree(struct tree *tree, pid_t pid)
+{
+	for (unsigned i = 0; i < tree->count; i++)
+		if (tree->pids[i] == pid)
+			return;
+	if (tree->count < sizeof tree->pids / sizeof tree->pids[0])
+		tree->pids[tree->count++] = pid;
+}
+
+/* Of one thread, by /proc/<pid>/task/<tid>/children. */
+static void add_children_of(struct tree *tree, int tasks_fd, const char *tid)
 {
 	char path[64];
 	char content[4096];
 	struct text text = text_over(path, sizeof path);
-	text_add(&text, "/proc/");
-	text_add_u64(&text, (uint64_t)pid);
-	text_add(&text, "/task/");
-	text_add_u64(&text, (uint64_t)pid);
+	text_add(&text, tid);
 	text_add(&text, "/children");
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = openat(tasks_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	uint64_t number = 0;
@@ -62,28 +75,44 @@ static void add_children(pid_t pid, pid_t *pids, unsigned *count, unsigned capac
 			if (content[i] >= '0' && content[i] <= '9') {
 				number = number * 10 + (uint64_t)(content[i] - '0');
 			} else if (number > 0) {
-				if (*count < capacity)
-					pids[(*count)++] = (pid_t)number;
+				add_to_tree(tree, (pid_t)number);
 				number = 0;
 			}
 		}
 	close(fd);
 }
 
+static void add_children(struct tree *tree, pid_t pid)
+{
+	char path[64];
+	struct text text = text_over(path, sizeof path);
+	text_add(&text, "/proc/");
+	text_add_u64(&text, (uint64_t)pid);
+	text_add(&text, "/task");
+	DIR *tasks = opendir(path);
+	const struct dirent *task;
+	while (tasks != NULL && (task = readdir(tasks)) != NULL)
+		if (task->d_name[0] != '.')
+			add_children_of(tree, dirfd(tasks), task->d_name);
+	if (tasks != NULL)
+		closedir(tasks);
+}
+
 void kill_tree(pid_t root)
 {
-	enum { MAX_TREE = 4096 };
-	pid_t pids[MAX_TREE];
-	unsigned count = 1;
-	pids[0] = root;
-	for (unsigned i = 0; i < count; i++) {
-		kill(pids[i], SIGSTOP);
-		add_children(pids[i], pids, &count, MAX_TREE);
+	/* A child that died before it was stopped left its own to the root, or to another that was looked at already. */
+	enum { ROUNDS = 8 };
+	struct tree tree = {.pids = {root}, .count = 1};
+	for (unsigned round = 0, before = 0; round < ROUNDS && before != tree.count; round++) {
+		before = tree.count;
+		for (unsigned i = 0; i < tree.count; i++) {
+			kill(tree.pids[i], SIGSTOP);
+			add_children(&tree, tree.pids[i]);
+		}
 	}
-	/* Children of other threads of a process are not in its main thread's list; its process group is. */
 	kill(-root, SIGKILL);
-	for (unsigned i = 0; i < count; i++)
-		kill(pids[i], SIGKILL);
+	for (unsigned i = 0; i < tree.count; i++)
+		kill(tree.pids[i], SIGKILL);
 }
 
 uint32_t to_exit_code(int wait_status)

@@ -12,7 +12,7 @@ void close_other_fds(int *keep, unsigned count);
 int open_child_signals(void);
 /* Reads away what the signalfd has. */
 void drain_child_signals(int fd);
-/* SIGKILL to a process and all that descend from it: each is stopped before its children are listed, so none forks away. */
+/* SIGKILL to a process and all that descend from it: each is stopped before the children of its threads are listed, so none forks away. */
 void kill_tree(pid_t root);
 /* 0-255 as a shell sees it: 128 + n after signal n. */
 uint32_t to_exit_code(int wait_status);

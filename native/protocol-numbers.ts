@@ -177,5 +177,5 @@ export const PROPAGATION = {PRIVATE: 0, SLAVE: 1, SHARED: 2} as const;
 export const MOUNT_KIND = {FILESYSTEM: 1, BIND: 2, SHM: 3, CGROUP: 4, IMAGE: 250} as const;
 export const STDIN = {NULL: 0, PIPE: 1} as const;
 export const GROUPS_POLICY = {MERGE: 0, STRICT: 1} as const;
-export const LAUNCH_FLAG = {SECCOMP_BEFORE_PARK: 1} as const;
+export const LAUNCH_FLAG = {SECCOMP_BEFORE_PARK: 1, KEEP_ORPHANS: 2} as const;
 export const EXIT_RECORD = {FORMAT: 1} as const;

@@ -479,6 +479,8 @@ enum launch_flag {
 	/* The seccomp program lets the init's own last steps pass (recvmsg, sendmsg, capset, execve, exit_group): load it before the
 	 * init parks, which takes its cost out of START. Else it is loaded after the release, right before the exec. */
 	LAUNCH_FLAG_SECCOMP_BEFORE_PARK = 1,
+	/* EXEC: orphans of the command's become its own children while it runs, so that EXEC_KILL finds all of them, whatever session they are of. */
+	LAUNCH_FLAG_KEEP_ORPHANS = 2,
 };
 
 /*

@@ -216,6 +216,13 @@ _Noreturn void run_container_init(const struct init_job *job)
 	give_up(init);
 }
 
+/* Before the filter, which may not know prctl: not inherited by a clone, kept over the exec. */
+static void keep_orphans(const struct init *init)
+{
+	if (get_u32(init->job->body, TAG_LAUNCH_FLAGS, 0) & LAUNCH_FLAG_KEEP_ORPHANS)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
 _Noreturn void run_exec_init(const struct init_job *job)
 {
 	struct init *init = begin(job);
@@ -231,6 +238,7 @@ _Noreturn void run_exec_init(const struct init_job *job)
 	init->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (init->root_fd < 0)
 		fail_at(&init->report.failure, errno, "open root", "/");
+	keep_orphans(init);
 	if (init->root_fd < 0 || enter_user_namespace(init, 0) != 0 || set_up_process(init, false) != 0)
 		give_up(init);
 	report_ready(init);
