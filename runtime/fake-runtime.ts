@@ -62,6 +62,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 			defaultCapabilities: ['CAP_CHOWN'],
 			defaultRlimits: [],
 			shmSizeBytes: 64 << 20,
+			cdiSpecDirs: [],
 			apparmorProfile: '',
 			seccompProfilePath: '',
 			maxExecOutputBytes: 16 << 20,

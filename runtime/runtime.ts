@@ -33,6 +33,8 @@ export interface RuntimeOptions {
 	readonly defaultRlimits: readonly Rlimit[];
 	/** Of a pod's /dev/shm without an annotation. */
 	readonly shmSizeBytes: number;
+	/** Directories of CDI specifications; the later wins. */
+	readonly cdiSpecDirs: readonly string[];
 	/** AppArmor profile of RuntimeDefault; '' = none. */
 	readonly apparmorProfile: string;
 	/** JSON file of the default seccomp profile (containers/common form); '' = the built-in one. */

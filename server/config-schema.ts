@@ -218,6 +218,11 @@ export const KEYS = {
 			'Limits of every container and exec, "name=soft:hard" as in setrlimit(2): "nofile=1024:4096", "core=0", "memlock=unlimited". Others are the daemon\'s own.',
 		),
 		shm_size_bytes: key(integer(4096, 1024 * GIB), 64 * MIB, "Size of a pod's /dev/shm without an annotation berth.io/shm-size."),
+		cdi_spec_dirs: key(
+			absolutePaths,
+			['/etc/cdi', '/var/run/cdi'],
+			'Directories of CDI specifications (*.json, *.yaml), read at each CreateContainer that asks for CDI devices; the later wins.',
+		),
 		apparmor_profile: key(
 			v.pipe(text, v.regex(/^[\w./-]*$/, 'must be the name of a profile')),
 			'',

@@ -21,6 +21,7 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 		defaultCapabilities: config.runtime.default_capabilities,
 		defaultRlimits: config.runtime.default_ulimits.map(toRlimit),
 		shmSizeBytes: config.runtime.shm_size_bytes,
+		cdiSpecDirs: config.runtime.cdi_spec_dirs,
 		apparmorProfile: config.runtime.apparmor_profile,
 		seccompProfilePath: config.runtime.seccomp_profile,
 		maxExecOutputBytes: config.runtime.max_exec_output_bytes,

@@ -224,11 +224,6 @@ for (const [changes, sandbox, message] of [
 	});
 }
 
-test('CDI devices are not implemented, and said so', t => {
-	const error = t.throws(() => validateContainerConfig(containerConfig({CDI_devices: [{name: 'vendor.com/gpu=0'}]}), pod), {instanceOf: UnimplementedError});
-	t.is(error.details['field'], 'CDI_devices');
-});
-
 for (const [changes, choice] of [
 	[{}, {kind: 'unconfined'}],
 	[{seccomp: {profile_type: 0, localhost_ref: ''}}, {kind: 'default'}],

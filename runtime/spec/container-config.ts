@@ -1,5 +1,6 @@
-import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
+import {InvalidArgumentError} from '../../base/errors.js';
 import {NamespaceMode, type ContainerConfig__Output, type NamespaceOption__Output} from '../../proto/cri.js';
+import {toCdiNames} from '../cdi/find.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxRecord} from '../sandbox/record.js';
 import {toTimeOffsets} from './annotations.js';
@@ -26,7 +27,7 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 	if ((config.metadata?.name ?? '') === '') throw new InvalidArgumentError('metadata.name is empty', {field: 'metadata.name'});
 	if ((config.image?.image ?? '') === '') throw new InvalidArgumentError('image.image is empty', {field: 'image.image'});
 	if (config.windows) throw new InvalidArgumentError('windows is set on a Linux node', {field: 'windows'});
-	if (config.CDI_devices.length > 0) throw new UnimplementedError('CDI_devices: CDI devices are not implemented', {field: 'CDI_devices'});
+	toCdiNames(config);
 	if (privileged && !sandbox.privileged)
 		throw new InvalidArgumentError('security_context.privileged: the pod sandbox is not privileged', {field: 'security_context.privileged'});
 	assertLogPath(config.log_path);

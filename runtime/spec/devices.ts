@@ -1,5 +1,6 @@
 import {lstat, readdir, realpath} from 'node:fs/promises';
 import {join} from 'node:path';
+import type {CdiDeviceNode} from '../cdi/specification.js';
 import type {BigIntStats} from 'node:fs';
 import {InvalidArgumentError} from '../../base/errors.js';
 import type {DeviceSpec, UserNamespaceSpec} from '../../native/native.js';
@@ -37,13 +38,14 @@ export const DEFAULT_SYMLINKS: readonly (readonly [string, string])[] = [
 const NOT_HOST_DEVICES = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', 'ptmx', 'hugepages']);
 
 /**
- * Reads the host's device nodes that the config names; of a directory all below it; all of the host's when privileged.
+ * Reads the host's device nodes that the config and its CDI devices name; of a directory all below it; all of the host's when privileged.
  *
  * @throws {InvalidArgumentError} a host path that is missing, or is no device and no directory.
  */
-export async function findDevices(config: ContainerConfig__Output): Promise<Devices> {
+export async function findDevices(config: ContainerConfig__Output, cdi: readonly CdiDeviceNode[] = []): Promise<Devices> {
 	const privileged = config.linux?.security_context?.privileged ?? false;
-	const asked = (await Promise.all(config.devices.map(findAsked))).flat();
+	const owner = toOwner(config);
+	const asked = (await Promise.all([...config.devices.map(findAsked), ...cdi.map(node => findCdiNode(node, owner))])).flat();
 	const hosts = privileged ? await walk('/dev', '/dev') : [];
 	// Later ones win: what the config asks for over the host's own over the defaults.
 	const specs = new Map([...DEFAULT_DEVICES, ...hosts, ...asked.map(({spec}) => spec)].map(spec => [spec.path, spec]));
@@ -98,6 +100,38 @@ async function findAsked({host_path, container_path, permissions}: Device__Outpu
 	const specs = stats.isDirectory() ? await walk(path, target) : [toSpec(stats, target)].filter(spec => spec !== null);
 	if (specs.length === 0) throw new InvalidArgumentError(`${field} "${host_path}" is no device and holds none`, {field});
 	return specs.map(spec => ({spec, access: permissions === '' ? 'rwm' : permissions}));
+}
+
+/** CDI's nodes belong to who runs the container, where nothing is said of them. */
+function toOwner(config: ContainerConfig__Output): {readonly uid: number; readonly gid: number} {
+	const security = config.linux?.security_context ?? null;
+	return {uid: Number(security?.run_as_user?.value ?? 0), gid: Number(security?.run_as_group?.value ?? 0)};
+}
+
+const CDI_TYPES = {b: 'b', c: 'c', u: 'c', p: 'p'} as const;
+
+/** What the specification leaves out is as on the host. */
+async function findCdiNode(cdi: CdiDeviceNode, owner: {readonly uid: number; readonly gid: number}): Promise<Asked[]> {
+	const {path, hostPath, major, minor, fileMode, uid, gid, permissions} = cdi;
+	const type = cdi.type ? CDI_TYPES[cdi.type] : null;
+	const told = type !== null && (type === 'p' || (major !== null && major !== 0)) ? {type, major: major ?? 0, minor: minor ?? 0} : null;
+	const found = told ?? (await findOnHost(hostPath ?? path, type));
+	const mode = fileMode === null ? 0o666 : fileMode & 0o777;
+	const spec: DeviceSpec = {path, type: found.type, major: found.major, minor: found.minor, mode, uid: uid ?? owner.uid, gid: gid ?? owner.gid};
+	return [{spec, access: permissions || 'rwm'}];
+}
+
+async function findOnHost(path: string, wanted: DeviceSpec['type'] | null): Promise<DeviceSpec> {
+	const field = 'CDI_devices';
+	let spec: DeviceSpec | null;
+	try {
+		spec = toSpec(await lstat(await realpath(path), {bigint: true}), path);
+	} catch (cause) {
+		throw new InvalidArgumentError(`${field}: the device node "${path}" cannot be read: ${(cause as Error).message}`, {field}, {cause});
+	}
+	if (spec === null || (wanted !== null && wanted !== spec.type))
+		throw new InvalidArgumentError(`${field}: "${path}" is no device node of the type that its specification says`, {field});
+	return spec;
 }
 
 async function walk(dir: string, target: string): Promise<DeviceSpec[]> {

@@ -3,6 +3,8 @@ import {InvalidArgumentError, WrongStateError} from '../../base/errors.js';
 import type {ImageRecord} from '../../image/image.js';
 import type {LaunchSpec} from '../../native/native.js';
 import {NamespaceMode, type ContainerConfig__Output} from '../../proto/cri.js';
+import {toCdiChanges} from '../cdi/edits.js';
+import {findCdiEdits, toCdiNames} from '../cdi/find.js';
 import {toContainerCgroupPath} from '../cgroup/hierarchies.js';
 import {toContainerCgroupPlan} from '../cgroup/plan.js';
 import {toResourceFacts} from '../cgroup/resources.js';
@@ -58,8 +60,9 @@ export async function planLaunch(
 	const timeOffsets = toTimeOffsets(sandbox.annotations, config.annotations);
 	const volumes = findImageMounts(runtime.images, config);
 	const capabilities = toCapabilitySets(toCapabilityWish(config), runtime.options.defaultCapabilities, host.capabilities);
-	const [devices, filter] = await Promise.all([findDevices(config), runtime.seccomp.choose(toSeccompChoice(config), capabilities.bounding)]);
-	const process = toProcess({sandbox, config, image, capabilities, seccomp: filter?.program ?? null, rlimits: runtime.options.defaultRlimits, labels});
+	const cdi = toCdiChanges(await findCdiEdits(runtime.options.cdiSpecDirs, toCdiNames(config)));
+	const [devices, filter] = await Promise.all([findDevices(config, cdi.deviceNodes), runtime.seccomp.choose(toSeccompChoice(config), capabilities.bounding)]);
+	const process = toProcess({sandbox, config, image, capabilities, seccomp: filter?.program ?? null, rlimits: runtime.options.defaultRlimits, labels, cdi});
 	const cgroupPath = toContainerCgroupPath(sandbox.cgroupParent, id);
 	const resources = toResourceFacts(config.linux?.resources ?? null);
 	const cgroup = toContainerCgroupPlan(runtime.cgroups, cgroupPath, resources, devices.rules);
@@ -88,6 +91,7 @@ export async function planLaunch(
 			logPath: logPath === '' ? null : logPath,
 			maxLogLineBytes,
 			targetPid,
+			cdi,
 			timeOffsets,
 			mountLabel: labels.mountLabel,
 		});

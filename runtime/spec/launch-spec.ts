@@ -1,7 +1,8 @@
 import {join} from 'node:path';
 import type {ImageRecord} from '../../image/image.js';
-import type {CapabilitySets, CgroupPlan, LaunchSpec, ProcessSpec, TimeOffsets} from '../../native/native.js';
+import type {CapabilitySets, CgroupPlan, LaunchSpec, ProcessSpec, TimeOffsets, UserSpec} from '../../native/native.js';
 import {NamespaceMode, type ContainerConfig__Output} from '../../proto/cri.js';
+import type {CdiChanges} from '../cdi/edits.js';
 import type {CgroupHierarchies} from '../cgroup/hierarchies.js';
 import type {Snapshots} from '../container/snapshots.js';
 import type {SandboxRecord} from '../sandbox/record.js';
@@ -27,16 +28,17 @@ export interface ProcessInput {
 	readonly seccomp: Uint8Array | null;
 	readonly rlimits: readonly Rlimit[];
 	readonly labels: SecurityLabels;
+	readonly cdi: CdiChanges;
 }
 
 /** @throws {InvalidArgumentError} neither config nor image has a command; a user that cannot be. */
-export function toProcess({sandbox, config, image, capabilities, seccomp, rlimits, labels}: ProcessInput): ProcessSpec {
+export function toProcess({sandbox, config, image, capabilities, seccomp, rlimits, labels, cdi}: ProcessInput): ProcessSpec {
 	const linux = config.linux ?? null;
 	return {
 		args: toArgs(config, image.config),
-		env: toEnv(config, image.config, sandbox.hostname),
+		env: toEnv(config, image.config, {hostname: sandbox.hostname, cdi: cdi.env}),
 		cwd: toCwd(config, image.config),
-		user: toUserSpec(config, image.config.user),
+		user: withGids(toUserSpec(config, image.config.user), cdi.gids),
 		capabilities,
 		noNewPrivileges: linux?.security_context?.no_new_privs ?? false,
 		// The CRI has none; what the config does not name is the launcher's.
@@ -47,6 +49,10 @@ export function toProcess({sandbox, config, image, capabilities, seccomp, rlimit
 		apparmorProfile: labels.apparmorProfile,
 		selinuxLabel: labels.selinuxLabel,
 	};
+}
+
+function withGids(user: UserSpec, gids: readonly number[]): UserSpec {
+	return gids.length === 0 ? user : {...user, supplementalGids: [...new Set([...user.supplementalGids, ...gids])]};
 }
 
 export interface LaunchInput {
@@ -66,6 +72,7 @@ export interface LaunchInput {
 	readonly maxLogLineBytes: number;
 	/** Process whose PID namespace is joined; asked for by NamespaceMode TARGET only. */
 	readonly targetPid: number | null;
+	readonly cdi: CdiChanges;
 	readonly timeOffsets: TimeOffsets | null;
 	readonly mountLabel: string | null;
 }
@@ -75,7 +82,7 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
 	const {containerId, sandbox, config, image, snapshots, hierarchies, cgroup, devices, process, logPath, maxLogLineBytes, targetPid} = input;
 	const security = config.linux?.security_context ?? null;
 	const ownDev = hasOwnDev(config);
-	const mounts = toMounts({config, sandbox, hierarchies, volumes: snapshots.volumes});
+	const mounts = toMounts({config, sandbox, hierarchies, volumes: snapshots.volumes, cdi: input.cdi.mounts});
 	const specs = toOwnedSpecs(devices.specs, sandbox.userNamespace);
 	return {
 		containerId,

@@ -26,7 +26,7 @@ const mount = (changes: Partial<Mount__Output> = {}): Mount__Output => ({
 });
 const withMounts = (...mounts: Partial<Mount__Output>[]): ContainerConfig__Output => containerConfig({mounts: mounts.map(mount)});
 const withSecurity = (changes: object): ContainerConfig__Output => containerConfig({linux: {resources: null, security_context: changes as never}});
-const mountsOf = (config: ContainerConfig__Output, sandbox: SandboxRecord = pod) => toMounts({config, sandbox, hierarchies: V2, volumes: new Map()});
+const mountsOf = (config: ContainerConfig__Output, sandbox: SandboxRecord = pod) => toMounts({config, sandbox, hierarchies: V2, volumes: new Map(), cdi: []});
 const targets = (config: ContainerConfig__Output): string[] => mountsOf(config).map(({target}) => target);
 
 test("a plain container has the standard filesystems and the pod's files", t => {

@@ -19,6 +19,11 @@ const PROPAGATIONS = {
 const TTY_GID = 5;
 const OPTIONS = new Set(['noexec', 'nodev', 'nosuid']);
 
+/** Two devices may bring the same library. */
+function lastOfEach(mounts: readonly MountSpec[]): readonly MountSpec[] {
+	return [...new Map(mounts.map(mount => [mount.target, mount])).values()];
+}
+
 export interface MountsInput {
 	/** Validated. */
 	readonly config: ContainerConfig__Output;
@@ -26,18 +31,22 @@ export interface MountsInput {
 	readonly hierarchies: CgroupHierarchies;
 	/** Of the images among the config's mounts, by their place there. */
 	readonly volumes: ReadonlyMap<number, Snapshot>;
+	/** Of CDI devices; they take the place of what the config mounts there. */
+	readonly cdi: readonly MountSpec[];
 }
 
 /** Everything that is mounted into a container: the standard filesystems, the pod's files, what the config asks for; parents before children. */
-export function toMounts({config, sandbox, hierarchies, volumes}: MountsInput): MountSpec[] {
-	const taken = new Set(config.mounts.map(({container_path}) => toTarget(container_path)));
+export function toMounts({config, sandbox, hierarchies, volumes, cdi}: MountsInput): MountSpec[] {
+	const replaced = new Set(cdi.map(({target}) => target));
+	const taken = new Set([...config.mounts.map(({container_path}) => toTarget(container_path)), ...replaced]);
 	const isFree = ({target}: MountSpec): boolean => !taken.has(target) && !(taken.has('/dev') && target.startsWith('/dev/'));
 	const requested = config.mounts.map((mount, index) => {
 		const snapshot = volumes.get(index);
 		return snapshot === undefined ? toBind(mount, sandbox) : toImageMountSpec(mount, toTarget(mount.container_path), snapshot);
 	});
 	// Stable, by depth: a mount on /a must not hide one on /a/b that came first.
-	const binds = [...toPodFiles(config, sandbox).filter(isFree), ...requested].toSorted((a, b) => depth(a.target) - depth(b.target));
+	const kept = [...requested.filter(({target}) => !replaced.has(target)), ...lastOfEach(cdi)];
+	const binds = [...toPodFiles(config, sandbox).filter(isFree), ...kept].toSorted((a, b) => depth(a.target) - depth(b.target));
 	return [...toStandardMounts(config, sandbox, hierarchies).filter(isFree), ...binds];
 }
 

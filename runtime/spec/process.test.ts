@@ -58,19 +58,21 @@ test('env: defaults, then the image, then the config, later ones winning, each n
 		{key: 'B', value: Buffer.from('config')},
 		{key: 'C', value: Buffer.from([0xff, 0xfe])},
 	];
-	const env = toEnv(containerConfig({envs, tty: true}), image({env: ['PATH=/bin', 'A=1', 'B=image']}), 'web').map(line => Buffer.from(line).toString('latin1'));
+	const env = toEnv(containerConfig({envs, tty: true}), image({env: ['PATH=/bin', 'A=1', 'B=image']}), {hostname: 'web', cdi: []}).map(line =>
+		Buffer.from(line).toString('latin1'),
+	);
 	t.deepEqual(env, ['PATH=/bin', 'TERM=xterm', 'HOSTNAME=web', 'A=1', 'B=config', 'C=\xff\xfe']);
 });
 
 test('env without a terminal has no TERM; an image can take a variable out', t => {
-	const env = toEnv(containerConfig(), image({env: ['HOSTNAME']}), 'web').map(String);
+	const env = toEnv(containerConfig(), image({env: ['HOSTNAME']}), {hostname: 'web', cdi: []}).map(String);
 	t.deepEqual(env, [Buffer.from('PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin')].map(String));
 });
 
 test('env values keep any bytes but NUL', t => {
 	fc.assert(
 		fc.property(fc.uint8Array({minLength: 1, maxLength: 20}), bytes => {
-			const [line] = toEnv(containerConfig({envs: [{key: 'X', value: Buffer.from(bytes)}]}), image(), 'h').slice(-1);
+			const [line] = toEnv(containerConfig({envs: [{key: 'X', value: Buffer.from(bytes)}]}), image(), {hostname: 'h', cdi: []}).slice(-1);
 			return Buffer.from(line ?? [])
 				.subarray(2)
 				.equals(bytes);

@@ -20,8 +20,15 @@ export function toArgs(config: ContainerConfig__Output, image: ImageConfig): rea
 	return args;
 }
 
-/** Later ones win: PATH's default, TERM with a terminal, HOSTNAME, the image's, the config's. Values are bytes: they need not be UTF-8. */
-export function toEnv(config: ContainerConfig__Output, image: ImageConfig, hostname: string): Uint8Array[] {
+/** Where an environment comes from besides config and image. */
+export interface EnvSources {
+	readonly hostname: string;
+	/** "NAME=value" of CDI devices. */
+	readonly cdi: readonly string[];
+}
+
+/** Later ones win: PATH's default, TERM with a terminal, HOSTNAME, the image's, the config's, the CDI devices'. Values are bytes: they need not be UTF-8. */
+export function toEnv(config: ContainerConfig__Output, image: ImageConfig, {hostname, cdi}: EnvSources): Uint8Array[] {
 	const values = new Map<string, Uint8Array>();
 	const set = (line: string): void => {
 		const at = line.indexOf('=');
@@ -34,6 +41,7 @@ export function toEnv(config: ContainerConfig__Output, image: ImageConfig, hostn
 	set(`HOSTNAME=${hostname}`);
 	image.env.forEach(set);
 	for (const {key, value} of config.envs) values.set(key, Buffer.concat([Buffer.from(`${key}=`), value]));
+	cdi.forEach(set);
 	return [...values.values()];
 }
 

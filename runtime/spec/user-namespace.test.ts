@@ -153,7 +153,7 @@ for (const [changes, sandbox, field] of [
 test("volumes are id-mapped as asked, and the group of terminals is the pod's", t => {
 	const hierarchies = detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n');
 	const find = (config: ContainerConfig__Output, target: string, sandbox: typeof plain = mapped) =>
-		toMounts({config, sandbox, hierarchies, volumes: new Map()}).find(found => found.target === target);
+		toMounts({config, sandbox, hierarchies, volumes: new Map(), cdi: []}).find(found => found.target === target);
 	t.notThrows(() => validateContainerConfig(mount(mappings), mapped));
 	t.like(find(mount(mappings), '/data'), {kind: 'bind', idMapped: true, idMaps: null});
 	const own = {uids: [{inside: 0, outside: 100_000, count: 65_536}], gids: [{inside: 0, outside: 200_000, count: 65_536}]};
