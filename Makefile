@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # Node 24 and the tools that package-lock.json pins, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest critest-soak bench bench-pull power-cut test-cgroup2 clean
+.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest critest-soak crictl-transcript bench bench-pull power-cut test-cgroup2 clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
@@ -49,6 +49,9 @@ critest: build ## the CRI conformance suite against a fresh daemon, over SPDY an
 
 critest-soak: build ## the suite in 20 random orders, serially and four at a time, for an hour (ARGS: --seeds, --from)
 	@node build/critest/conformance/soak.js $(ARGS)
+
+crictl-transcript: build ## docs/crictl.md anew, from a run against a fresh daemon
+	@node build/critest/crictl/record.js
 
 bench: build ## pod and container operations: medians over 100 cycles, memory per pod
 	@node build/critest/bench/cycle.js $(ARGS)
