@@ -66,6 +66,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 			apparmorProfile: '',
 			seccompProfilePath: '',
 			maxExecOutputBytes: 16 << 20,
+			pidsLimit: 0,
 			bootId: 'boot-1',
 			handlers: [],
 		},

@@ -41,6 +41,8 @@ export interface RuntimeOptions {
 	readonly seccompProfilePath: string;
 	/** ExecSync keeps at most this of each stream. */
 	readonly maxExecOutputBytes: number;
+	/** Processes and threads of a container that asks for no limit itself; 0: no limit. */
+	readonly pidsLimit: number;
 	readonly bootId: string;
 	/** Besides the default, which is native. */
 	readonly handlers: readonly HandlerOptions[];

@@ -236,6 +236,11 @@ export const KEYS = {
 			noHandlers,
 			'A table per further runtime handler, by the name that runtime_handler (a RuntimeClass\'s handler) gives it: type ("native"). The default "" is native.\n[runtime.handlers.test-handler]\ntype = "native"',
 		),
+		pids_limit: key(
+			integer(0, 4_194_304),
+			0,
+			'Processes and threads of a container that has no berth.io/pids-limit annotation; 0 = no limit but that of its pod.',
+		),
 		launcher_oom_score_adj: key(integer(-1000, 1000), -999, 'Of launcher and monitors; clamped to what the machine allows.'),
 	},
 } as const satisfies Table;

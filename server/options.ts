@@ -25,6 +25,7 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 		apparmorProfile: config.runtime.apparmor_profile,
 		seccompProfilePath: config.runtime.seccomp_profile,
 		maxExecOutputBytes: config.runtime.max_exec_output_bytes,
+		pidsLimit: config.runtime.pids_limit,
 		bootId,
 		handlers: Object.entries(config.runtime.handlers).map(([name, {type, path, options, timeout_ms}]) => ({name, type, path, options, timeoutMs: timeout_ms})),
 	};

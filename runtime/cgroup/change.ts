@@ -107,6 +107,9 @@ const FIELDS: readonly (readonly [RegExp, string])[] = [
 	[/^cpuset\.cpus$/, 'cpuset_cpus'],
 	[/^cpuset\.mems$/, 'cpuset_mems'],
 	[/^hugetlb\./, 'hugepage_limits'],
+	[/^(blkio|io)\.(bfq\.)?weight/, 'annotations["berth.io/blkio-weight"]'],
+	[/^(blkio\.throttle|io\.max)/, 'annotations["berth.io/blkio-throttle-…-device"]'],
+	[/^net_prio\./, 'annotations["berth.io/network-priority"]'],
 ];
 
 /** The field of LinuxContainerResources that a cgroup's file stands for. */
@@ -118,6 +121,8 @@ function toField(path: string): string {
 const RULES: readonly (readonly [RegExp, readonly number[], string])[] = [
 	[/^cpu\.(cfs_|max)/, [22], 'a cgroup cannot have more CPU time than the one it lies in, nor less than those in it'],
 	[/^memory\./, [16, 22], 'more is in use than that, and cannot be given back'],
+	[/^(blkio|io)\./, [6, 19, 22], 'there is no such block device, or it cannot be limited (a partition, say)'],
+	[/^net_prio\./, [19, 22], 'the pod has no such network interface'],
 	[/^cpuset\./, [13, 16, 22, 28, 34], 'these must be online, among those of the cgroup it lies in, and all that those in it use'],
 ];
 

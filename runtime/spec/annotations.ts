@@ -1,5 +1,6 @@
 import {InvalidArgumentError} from '../../base/errors.js';
 import type {TimeOffsets} from '../../native/native.js';
+import {containersNamed, isCgroupAnnotation, toCgroupExtras} from '../cgroup/annotations.js';
 
 /** What annotations of pods and containers mean: docs/annotations.md. */
 export const SHM_SIZE = 'berth.io/shm-size';
@@ -7,6 +8,18 @@ export const TIME_OFFSET_MONOTONIC = 'berth.io/time-offset-monotonic';
 export const TIME_OFFSET_BOOTTIME = 'berth.io/time-offset-boottime';
 
 type Annotations = Readonly<Record<string, string>>;
+const KNOWN: ReadonlySet<string> = new Set([SHM_SIZE, TIME_OFFSET_MONOTONIC, TIME_OFFSET_BOOTTIME]);
+
+/**
+ * Annotations of berth's own, of a pod or a container: none is passed over because of a slip of the pen.
+ *
+ * @throws {InvalidArgumentError} naming the annotation: unknown, or a value that cannot be.
+ */
+export function assertAnnotations(annotations: Annotations): void {
+	const unknown = Object.keys(annotations).find(name => name.startsWith('berth.io/') && !KNOWN.has(name) && !isCgroupAnnotation(name));
+	if (unknown !== undefined) refuse(unknown, annotations[unknown] ?? '', 'is an annotation that berth does not know');
+	for (const containerName of ['', ...containersNamed(annotations)]) toCgroupExtras({pod: annotations, container: {}, containerName});
+}
 
 const SUFFIXES: Readonly<Record<string, bigint>> = {
 	'': 1n,

@@ -3,7 +3,7 @@ import {NamespaceMode, type ContainerConfig__Output, type NamespaceOption__Outpu
 import {toCdiNames} from '../cdi/find.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxRecord} from '../sandbox/record.js';
-import {toTimeOffsets} from './annotations.js';
+import {assertAnnotations, toTimeOffsets} from './annotations.js';
 import {assertCapabilities, toCapabilityWish} from './capabilities.js';
 import {assertDevices} from './devices.js';
 import {assertMounts} from './mounts.js';
@@ -42,6 +42,7 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 	assertSelinux(security?.selinux_options ?? null);
 	toStopSignal(config.stop_signal, '');
 	for (const field of ['masked_paths', 'readonly_paths'] as const) assertPaths(field, security?.[field] ?? []);
+	assertAnnotations(config.annotations);
 	toTimeOffsets({}, config.annotations);
 	assertNamespaces(security?.namespace_options ?? null, sandbox);
 	assertInUserNamespace(config, sandbox);

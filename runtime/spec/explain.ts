@@ -1,4 +1,5 @@
 import {InvalidArgumentError, SyscallError, UnimplementedError} from '../../base/errors.js';
+import {explainCgroupError} from '../cgroup/change.js';
 import {toFailure} from './image-mounts.js';
 
 const EPERM = 1;
@@ -10,6 +11,7 @@ type Explanation = (error: SyscallError, path: string) => Error;
 
 /** By the stage that the init names, for the errno that tells what the request asked too much of. */
 const EXPLANATIONS: Readonly<Record<string, readonly [errno: number | null, explanation: Explanation]>> = {
+	'cgroup write': [null, cause => explainCgroupError(cause, null) as Error],
 	'id-map volume': [
 		EINVAL,
 		(cause, path) =>

@@ -1,10 +1,12 @@
 import {join} from 'node:path';
 import {InvalidArgumentError, WrongStateError} from '../../base/errors.js';
 import type {ImageRecord} from '../../image/image.js';
-import type {LaunchSpec} from '../../native/native.js';
+import type {CgroupPlan, LaunchSpec} from '../../native/native.js';
 import {NamespaceMode, type ContainerConfig__Output} from '../../proto/cri.js';
 import {toCdiChanges} from '../cdi/edits.js';
 import {findCdiEdits, toCdiNames} from '../cdi/find.js';
+import {toCgroupExtras} from '../cgroup/annotations.js';
+import {toExtraPlan} from '../cgroup/extra-plan.js';
 import {toContainerCgroupPath} from '../cgroup/hierarchies.js';
 import {toContainerCgroupPlan} from '../cgroup/plan.js';
 import {toResourceFacts} from '../cgroup/resources.js';
@@ -65,7 +67,7 @@ export async function planLaunch(
 	const process = toProcess({sandbox, config, image, capabilities, seccomp: filter?.program ?? null, rlimits: runtime.options.defaultRlimits, labels, cdi});
 	const cgroupPath = toContainerCgroupPath(sandbox.cgroupParent, id);
 	const resources = toResourceFacts(config.linux?.resources ?? null);
-	const cgroup = toContainerCgroupPlan(runtime.cgroups, cgroupPath, resources, devices.rules);
+	const cgroup = await planCgroup(runtime, input, {cgroupPath, resources, deviceRules: devices.rules});
 	const targetPid = findTargetPid(runtime, config, sandbox);
 	const logPath = toLogPath(config, sandbox);
 	const record = {
@@ -96,6 +98,19 @@ export async function planLaunch(
 			mountLabel: labels.mountLabel,
 		});
 	return {record, volumes, toSpec, facts: {cgroupPath, resources, deviceRules: devices.rules, seccomp: filter?.rules ?? null}};
+}
+
+/** Later writes win: what the config file says, then annotations, then the CRI's own fields. */
+async function planCgroup(
+	{cgroups, options}: Pick<Runtime, 'cgroups' | 'options'>,
+	{sandbox, config}: PlanInput,
+	{cgroupPath, resources, deviceRules}: Pick<LaunchFacts, 'cgroupPath' | 'resources' | 'deviceRules'>,
+): Promise<CgroupPlan> {
+	const plan = toContainerCgroupPlan(cgroups, cgroupPath, resources, deviceRules);
+	const asked = toCgroupExtras({pod: sandbox.annotations, container: config.annotations, containerName: config.metadata?.name ?? ''});
+	const extras = {...asked, pidsLimit: asked.pidsLimit ?? (options.pidsLimit === 0 ? null : BigInt(options.pidsLimit))};
+	const {writes, programs} = await toExtraPlan({hierarchies: cgroups, cgroupPath, podPath: sandbox.cgroupParent}, extras);
+	return {...plan, writes: [...writes, ...plan.writes], programs: [...(plan.programs ?? []), ...programs]};
 }
 
 /** Until the init has looked the user up in the image. */

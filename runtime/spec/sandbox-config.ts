@@ -12,8 +12,8 @@ import {assertCgroupPath, type CgroupHierarchies} from '../cgroup/hierarchies.js
 import {toSandboxCgroupPlan} from '../cgroup/plan.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxConfigFacts, SandboxRecord} from '../sandbox/record.js';
+import {assertAnnotations, toShmSizeBytes, toTimeOffsets} from './annotations.js';
 import {assertPidOptions} from './pid-options.js';
-import {toShmSizeBytes, toTimeOffsets} from './annotations.js';
 import {assertProfile, toProfileChoice} from './security-profile.js';
 import {assertSelinux, toSelinuxLabels} from './selinux.js';
 import {toSysctls} from './sysctls.js';
@@ -31,6 +31,7 @@ export function validateSandboxConfig(config: PodSandboxConfig__Output): void {
 	assertHostname(config.hostname);
 	assertAbsolute('log_directory', config.log_directory);
 	assertDns(config);
+	assertAnnotations(config.annotations);
 	toShmSizeBytes(config.annotations, 0);
 	toTimeOffsets(config.annotations, {});
 	config.port_mappings.forEach(assertPortMapping);
