@@ -2,7 +2,7 @@ import type {Clock} from '../base/clock.js';
 import {CancelledError, CorruptError} from '../base/errors.js';
 import {addon} from './addon.js';
 import type {Reply} from './connection.js';
-import {writeProcess} from './launch-spec.js';
+import {writeOciExec, writeProcess} from './launch-spec.js';
 import type {ExecRequest, ExecResult, ExecSession} from './native.js';
 import {FdStreams, OutputCollector} from './output.js';
 import {BodyWriter} from './protocol.js';
@@ -157,5 +157,6 @@ function toSession(
 
 function writeExec(request: ExecRequest): BodyWriter {
 	const body = new BodyWriter().string(TAG.CONTAINER_ID, request.containerId).string(TAG.EXEC_ID, request.execId);
-	return writeProcess(body, request.process).strings(TAG.CGROUP_JOIN, request.cgroupJoin);
+	writeProcess(body, request.process).strings(TAG.CGROUP_JOIN, request.cgroupJoin);
+	return request.oci === undefined ? body : writeOciExec(body, request.oci);
 }

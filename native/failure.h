@@ -9,7 +9,7 @@ struct failure {
 	int error;
 	char stage[28];
 	/* Cut when longer. */
-	char path[224];
+	char path[480];
 };
 
 /* All three return -1, for `return fail(…)`. The first failure is the cause: later ones do not replace it. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
-import type {CgroupPlan, IdMaps, LaunchSpec, MonitorRequest, MountSpec, ProcessSpec, RootfsSpec, TimeOffsets, UserSpec} from './native.js';
+import type {CgroupPlan, IdMaps, LaunchSpec, MonitorRequest, MountSpec, OciLaunch, OciText, ProcessSpec, RootfsSpec, TimeOffsets, UserSpec} from './native.js';
 import type {BodyWriter} from './protocol.js';
-import {CGROUP_NAMESPACE, GROUPS_POLICY, MOUNT_KIND, PID_NAMESPACE, POD_NAMESPACE, PROPAGATION, STDIN, TAG} from './protocol-numbers.js';
+import {CGROUP_NAMESPACE, GROUPS_POLICY, MOUNT_KIND, OCI_INSERT, PID_NAMESPACE, POD_NAMESPACE, PROPAGATION, STDIN, TAG} from './protocol-numbers.js';
 
 const NS_PER_S = 1_000_000_000n;
 const PROPAGATIONS = {private: PROPAGATION.PRIVATE, slave: PROPAGATION.SLAVE, shared: PROPAGATION.SHARED} as const;
@@ -60,6 +60,27 @@ export function writeLaunchSpec(body: BodyWriter, spec: LaunchSpec): BodyWriter 
 	if (spec.mountLabel !== null) body.string(TAG.MOUNT_LABEL, spec.mountLabel);
 	if (spec.timeOffsets !== null) writeTimeOffsets(body, spec.timeOffsets);
 	return writeProcess(body, spec.process);
+}
+
+/** TAG_OCI of a container. @param namespaceFd index of the mount namespace's descriptor. */
+export function writeOciLaunch(body: BodyWriter, oci: OciLaunch, namespaceFd: number): BodyWriter {
+	return body.group(TAG.OCI, it => {
+		it.string(TAG.PATH, oci.binaryPath).strings(TAG.OCI_ARG, oci.options).u32(TAG.OCI_TIMEOUT_MS, oci.timeoutMs).u32(TAG.OCI_NAMESPACE_FD, namespaceFd);
+		writeOciText(it, oci.config);
+	});
+}
+
+/** TAG_OCI of an exec. */
+export function writeOciExec(body: BodyWriter, process: OciText): BodyWriter {
+	return body.group(TAG.OCI, it => void writeOciText(it, process));
+}
+
+const INSERTS = {bundle: OCI_INSERT.BUNDLE, user: OCI_INSERT.USER, home: OCI_INSERT.HOME, mountOptions: OCI_INSERT.MOUNT_OPTIONS} as const;
+
+function writeOciText(body: BodyWriter, pieces: OciText): void {
+	for (const {text, insert} of pieces) {
+		body.group(TAG.OCI_CONFIG, it => it.bytes(TAG.OCI_TEXT, Buffer.from(text)).u32(TAG.OCI_INSERT, insert === null ? OCI_INSERT.NOTHING : INSERTS[insert]));
+	}
 }
 
 export function writeRootfs(body: BodyWriter, rootfs: RootfsSpec): BodyWriter {

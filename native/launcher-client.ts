@@ -89,6 +89,10 @@ export class LauncherClient implements Launcher {
 		}
 	}
 
+	async forgetPod(sandboxId: string): Promise<void> {
+		await this.#forgetPod(sandboxId, null);
+	}
+
 	async listMonitors(): Promise<readonly string[]> {
 		const reply = await this.#ask(MESSAGE.LIST_MONITORS, new BodyWriter());
 		return reply.body.groups(TAG.MONITOR).map(monitor => monitor.string(TAG.SANDBOX_ID));

@@ -1,3 +1,5 @@
+import {open} from 'node:fs';
+import {promisify} from 'node:util';
 import type {Clock} from '../base/clock.js';
 import {CorruptError, SyscallError, UnavailableError} from '../base/errors.js';
 import {addon, callAddon} from './addon.js';
@@ -6,7 +8,7 @@ import {Connection, type ConnectionEvents, type Reply} from './connection.js';
 import {exec, execSync, type ExecHost} from './exec.js';
 import {Expectations} from './expectations.js';
 import {openForeign} from './foreign.js';
-import {launchFiles, writeLaunchSpec} from './launch-spec.js';
+import {launchFiles, writeLaunchSpec, writeOciLaunch} from './launch-spec.js';
 import type {
 	AttachRequest,
 	AttachSession,
@@ -20,6 +22,7 @@ import type {
 	LauncherEvents,
 	Monitor,
 	MonitorContainer,
+	OciLaunch,
 	ResolvedUser,
 } from './native.js';
 import {BodyReader, BodyWriter} from './protocol.js';
@@ -75,9 +78,21 @@ export class MonitorClient implements Monitor, ExecHost, AttachHost {
 	}
 
 	async createContainer(spec: LaunchSpec): Promise<CreatedContainer> {
-		const body = writeLaunchSpec(new BodyWriter(), spec);
-		const {sources, recursive, logDir} = launchFiles(spec);
-		const fds = await callAddon<number[]>(done => addon.openLaunchFiles(sources, recursive, logDir, done));
+		return await this.#create(writeLaunchSpec(new BodyWriter(), spec), await openFiles(spec));
+	}
+
+	async createOciContainer(spec: LaunchSpec, oci: OciLaunch): Promise<CreatedContainer> {
+		const fds = await openFiles(spec);
+		try {
+			fds.push(await openOwnMounts());
+		} catch (error) {
+			addon.closeFds(fds);
+			throw error;
+		}
+		return await this.#create(writeOciLaunch(writeLaunchSpec(new BodyWriter(), spec), oci, fds.length - 1), fds);
+	}
+
+	async #create(body: BodyWriter, fds: readonly number[]): Promise<CreatedContainer> {
 		const reply = (await this.#ask(MESSAGE.CREATE_CONTAINER, body, fds)).body;
 		return {
 			pid: reply.u32(TAG.PID),
@@ -190,6 +205,14 @@ export class MonitorClient implements Monitor, ExecHost, AttachHost {
 		this.attachEnds.rejectAll(error);
 	}
 }
+
+async function openFiles(spec: LaunchSpec): Promise<number[]> {
+	const {sources, recursive, logDir} = launchFiles(spec);
+	return await callAddon<number[]>(done => addon.openLaunchFiles(sources, recursive, logDir, done));
+}
+
+/** The daemon's mount namespace. @returns a descriptor that is the caller's to close. */
+const openOwnMounts = async (): Promise<number> => await promisify(open)('/proc/self/ns/mnt', 'r');
 
 /** true: nobody listens at the socket any more. */
 export function isNobodyThere(error: unknown): boolean {

@@ -53,6 +53,8 @@ export interface Launcher {
 	createMonitor(request: MonitorRequest): Promise<Monitor>;
 	/** Connects to a monitor that outlived the last daemon; null when there is none alive. */
 	findMonitor(sandboxId: string): Promise<Monitor | null>;
+	/** Removes what a monitor left that died: run directory, exit records, cgroups. Waits while its processes are dying. Idempotent. @throws {SyscallError} EBUSY: it is alive. */
+	forgetPod(sandboxId: string): Promise<void>;
 	/** Monitors that are alive, by sandbox id. */
 	listMonitors(): Promise<readonly string[]>;
 	/** Closes the connections; launcher, monitors and containers go on. */
@@ -119,6 +121,12 @@ export interface Monitor {
 	readonly pid: number;
 	/** Does all set-up and parks the init before its exec. On failure everything is undone and the error names stage and path. */
 	createContainer(spec: LaunchSpec): Promise<CreatedContainer>;
+	/**
+	 * The same, made by an OCI runtime's binary; everything after it is as for any container. A program that cannot be executed is told by startContainer too: pid 0.
+	 *
+	 * @throws {SyscallError} stage "runtime create", with the binary's words as path: it refused, or was killed at the timeout (ETIMEDOUT).
+	 */
+	createOciContainer(spec: LaunchSpec, oci: OciLaunch): Promise<CreatedContainer>;
 	/** Lets the parked init exec; resolves when exec succeeded. @throws {SyscallError} stage "exec": the init is gone and the exit is reported as usual with 127 (ENOENT) or 126. */
 	startContainer(containerId: string): Promise<{readonly startedAtNs: bigint}>;
 	/** `all`: every process in the container's cgroup, else its main process. No error when it is gone already. */
@@ -160,8 +168,26 @@ export interface ForeignContainer {
 	readonly launch: Pick<LaunchSpec, 'rootfs' | 'process' | 'volumeDirs'> | null;
 }
 
+/** What an OCI runtime's binary is called with. */
+export interface OciLaunch {
+	/** Absolute, in the daemon's mount namespace. */
+	readonly binaryPath: string;
+	/** Global options, before the command. */
+	readonly options: readonly string[];
+	/** A call of the binary that takes longer is killed. */
+	readonly timeoutMs: number;
+	readonly config: OciText;
+}
+/**
+ * JSON for an OCI runtime, with gaps: 'bundle' is the inside of a string, the bundle's directory, which has rootfs, mounts/<n> for the n-th of
+ * LaunchSpec.mounts (bind, shm, image), and pidns for a PID namespace that is joined; 'user' is an object, the user as resolved in the rootfs;
+ * 'home' is a string, "HOME=" and that user's directory; 'mountOptions' are
+ * one or more strings: the options of mounts/<n>, each time those of the next n that there is.
+ */
+export type OciText = readonly {readonly text: string; readonly insert: 'bundle' | 'user' | 'home' | 'mountOptions' | null}[];
+
 export interface CreatedContainer {
-	/** In the host's PID namespace. */
+	/** In the host's PID namespace. 0: it has no process, and startContainer tells why. */
 	readonly pid: number;
 	/** As resolved from the image's /etc/passwd and /etc/group within the rootfs. */
 	readonly user: ResolvedUser;
@@ -297,6 +323,8 @@ export interface ExecRequest {
 	readonly process: ProcessSpec;
 	/** The container's cgroup directories (CgroupPlan.join of its launch). */
 	readonly cgroupJoin: readonly string[];
+	/** In a container of an OCI runtime, and only there: the process as its binary takes it. */
+	readonly oci?: OciText;
 }
 export interface ExecResult {
 	readonly exitCode: number;

@@ -146,6 +146,13 @@ export const TAG = {
 	STDERR_FD: 162,
 	PIDFD_FD: 163,
 	LOG_PIPE_FD: 164,
+	OCI: 210,
+	OCI_ARG: 211,
+	OCI_TIMEOUT_MS: 212,
+	OCI_CONFIG: 213,
+	OCI_TEXT: 214,
+	OCI_INSERT: 215,
+	OCI_NAMESPACE_FD: 216,
 	ATTACH_ID: 165,
 	WITH_STDIN: 166,
 	STDIN_ONCE: 167,
@@ -177,5 +184,6 @@ export const PROPAGATION = {PRIVATE: 0, SLAVE: 1, SHARED: 2} as const;
 export const MOUNT_KIND = {FILESYSTEM: 1, BIND: 2, SHM: 3, CGROUP: 4, IMAGE: 250} as const;
 export const STDIN = {NULL: 0, PIPE: 1} as const;
 export const GROUPS_POLICY = {MERGE: 0, STRICT: 1} as const;
+export const OCI_INSERT = {NOTHING: 0, BUNDLE: 1, USER: 2, HOME: 3, MOUNT_OPTIONS: 4} as const;
 export const LAUNCH_FLAG = {SECCOMP_BEFORE_PARK: 1, KEEP_ORPHANS: 2} as const;
 export const EXIT_RECORD = {FORMAT: 1} as const;

@@ -91,7 +91,8 @@ enum message_type {
 	/* -> nothing. EBUSY: monitors are alive. The launcher ends after the reply. */
 	MESSAGE_SHUTDOWN = 19,
 
-	/* A LaunchSpec, see the tags CONTAINER_ID … LAUNCH_FLAGS -> PID, UID, GID, SUPPLEMENTAL_GID*. The init is parked when the reply comes. */
+	/* A LaunchSpec, see the tags CONTAINER_ID … LAUNCH_FLAGS, [OCI] -> PID, UID, GID, SUPPLEMENTAL_GID*. The init is parked when the reply comes.
+	 * With OCI the runtime's binary makes it; PID 0: there will be none, START tells why. Of PROCESS only ARG (to be named), USER, OOM_SCORE_ADJ and TTY count. */
 	MESSAGE_CREATE_CONTAINER = 32,
 	/* CONTAINER_ID -> STARTED_AT_NS. Status != 0 with stage "exec": the exit (127 or 126) is reported by EXITED as any other. */
 	MESSAGE_START = 33,
@@ -103,7 +104,7 @@ enum message_type {
 	MESSAGE_REOPEN_LOG = 36,
 	/* -> CONTAINER* {CONTAINER_ID, PID, PHASE, STARTED_AT_NS, [EXIT_CODE, FINISHED_AT_NS, OOM_KILLED, when exited]}. */
 	MESSAGE_LIST = 37,
-	/* CONTAINER_ID, EXEC_ID, PROCESS, CGROUP_JOIN*, [STDIN_FD], [STDOUT_FD], [STDERR_FD], [LAUNCH_FLAGS] -> PID, [fd 0: the terminal's
+	/* CONTAINER_ID, EXEC_ID, PROCESS, CGROUP_JOIN*, [STDIN_FD], [STDOUT_FD], [STDERR_FD], [LAUNCH_FLAGS], [OCI] -> PID, [fd 0: the terminal's
 	 * master when PROCESS has TTY, non-blocking]. Missing stdio is /dev/null; with TTY the three are not allowed. The reply comes after the exec succeeded;
 	 * status != 0 with stage "exec": it failed, nothing runs, no EXEC_EXITED follows. */
 	MESSAGE_EXEC = 38,
@@ -417,6 +418,22 @@ enum tag {
 	TAG_ATTACH_TYPE = 232,
 	/* bytes: struct bpf_insn[], at most 65536 of them */
 	TAG_INSTRUCTIONS = 233,
+
+	/* group: of a container PATH (the OCI runtime's binary), OCI_ARG*, [OCI_TIMEOUT_MS], OCI_NAMESPACE_FD, OCI_CONFIG*; of an exec OCI_CONFIG* alone.
+	 * A failure of the binary is told with a stage "runtime create", "runtime start" or "runtime exec", and its words as ERROR_PATH. */
+	TAG_OCI = 210,
+	/* string, list: global options of the binary */
+	TAG_OCI_ARG = 211,
+	/* u32: a call of the binary that takes longer is killed; missing: 60000 */
+	TAG_OCI_TIMEOUT_MS = 212,
+	/* group, list: OCI_TEXT, [OCI_INSERT]. config.json, or an exec's process, is the texts one after the other, each followed by what is inserted. */
+	TAG_OCI_CONFIG = 213,
+	/* bytes */
+	TAG_OCI_TEXT = 214,
+	/* u32: OCI_INSERT_* */
+	TAG_OCI_INSERT = 215,
+	/* u32 fd index: the mount namespace in which the binary, its libraries and the layers are */
+	TAG_OCI_NAMESPACE_FD = 216,
 };
 
 enum role {
@@ -473,6 +490,19 @@ enum stdin_kind {
 enum groups_policy {
 	GROUPS_POLICY_MERGE = 0,
 	GROUPS_POLICY_STRICT = 1,
+};
+
+enum oci_insert {
+	OCI_INSERT_NOTHING = 0,
+	/* The bundle's directory, as the inside of a JSON string. Below it: rootfs; mounts/<n>, of the n-th MOUNT (from 0) when it is BIND, SHM or IMAGE;
+	 * pidns, with PID_NAMESPACE_POD or _TARGET. */
+	OCI_INSERT_BUNDLE = 1,
+	/* The user as resolved in the rootfs, a JSON object: uid, gid, additionalGids. */
+	OCI_INSERT_USER = 2,
+	/* "HOME=…", of the user's entry in the rootfs's passwd, as a JSON string. */
+	OCI_INSERT_HOME = 3,
+	/* Options that the mount mounts/<n> has ("ro", "nosuid", …), JSON strings with commas between: the first time of the first BIND, SHM or IMAGE, then of the next. */
+	OCI_INSERT_MOUNT_OPTIONS = 4,
 };
 
 enum launch_flag {

@@ -9,6 +9,7 @@ import type {
 	Monitor,
 	MonitorContainer,
 	MonitorRequest,
+	OciLaunch,
 	ResolvedUser,
 } from '../native/native.js';
 
@@ -28,6 +29,7 @@ export class Trace {
 
 export class FakeMonitor implements Monitor {
 	readonly pid = 100;
+	readonly ociLaunches: OciLaunch[] = [];
 	readonly containers = new Map<string, MonitorContainer>();
 	readonly sandboxId: string;
 	readonly #trace: Trace;
@@ -43,6 +45,11 @@ export class FakeMonitor implements Monitor {
 		await this.#trace.step('monitor.createContainer');
 		this.containers.set(spec.containerId, {containerId: spec.containerId, pid: 200, phase: 'created', startedAtNs: 0n, exit: null});
 		return {pid: 200, user: {uid: 7, gid: 8, supplementalGids: []}};
+	}
+
+	async createOciContainer(spec: LaunchSpec, oci: OciLaunch): Promise<CreatedContainer> {
+		this.ociLaunches.push(oci);
+		return await this.createContainer(spec);
 	}
 
 	async startContainer(containerId: string): Promise<{readonly startedAtNs: bigint}> {
@@ -136,6 +143,10 @@ export class FakeLauncher implements Launcher {
 
 	async findMonitor(sandboxId: string): Promise<Monitor | null> {
 		return this.monitors.get(sandboxId) ?? null;
+	}
+
+	async forgetPod(): Promise<void> {
+		await this.#trace.step('launcher.forgetPod');
 	}
 
 	async listMonitors(): Promise<readonly string[]> {

@@ -57,7 +57,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 	const events = new Ups(parts.log);
 	const launcher = await parts.native.openLauncher(launcherOptions(options, parts, absoluteDirs(cgroups, `${options.cgroupRoot}/launcher`)), events);
 	const userNamespaces = await probeUserNamespaces(options.rootDir, {launcher, kernel: parts.native.kernel, log: parts.log});
-	const handlers = await openHandlers(options.handlers, {launcher, userNamespaces});
+	const handlers = await openHandlers(options.handlers, {launcher, kernel: parts.native.kernel, userNamespaces});
 	for (const {name, problem} of handlers.list()) if (problem !== null) parts.log.warn({handler: name, problem}, 'runtime handler cannot be used');
 	const runtime: Runtime = {
 		options,

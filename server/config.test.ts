@@ -47,7 +47,11 @@ for (const [what, content, message] of [
 		':2: image.registries.registry.k8s.io.mirrors.0: must be a base URL such as "https://mirror.example:5000" without user, query or fragment, is "127.0.0.1:5000"',
 	],
 	['an unknown key of a registry', '[image.registries."quay.io"]\ninsecure = true\n', ':2: image.registries.quay.io.insecure: unknown key'],
-	['a handler of a type that does not exist', '[runtime.handlers.kata]\ntype = "vm"\n', ':2: runtime.handlers.kata.type: must be one of "native", is "vm"'],
+	[
+		'a handler of a type that does not exist',
+		'[runtime.handlers.kata]\ntype = "vm"\n',
+		':2: runtime.handlers.kata.type: must be one of "native", "oci", is "vm"',
+	],
 	[
 		'a path for the native handler',
 		'[runtime.handlers.mine]\ntype = "native"\npath = "/usr/bin/runc"\n',

@@ -21,14 +21,13 @@ static int clone_part(int overlay_fd, struct span sub_path)
 	return fd;
 }
 
-int mount_image(struct init *init, struct span one)
+int open_image(struct init *init, struct span one)
 {
 	/* As for the root, any directory will do; a part of a mount can be cloned only where the mount is attached. */
 	static const char place[] = "/sys";
 	struct failure *failure = &init->report.failure;
 	struct span target = get_span_or_empty(one, TAG_TARGET);
 	struct mount_attributes attributes = {.set = ATTR_RDONLY | bind_attributes(one), .propagation = MS_PRIVATE};
-	struct stat status;
 	int overlay_fd = mount_overlay(init, one, place);
 	if (overlay_fd < 0)
 		return -1;
@@ -38,8 +37,22 @@ int mount_image(struct init *init, struct span one)
 	umount2(place, MNT_DETACH);
 	if (fd < 0)
 		return fail_at_span(failure, error, "open image sub path", get_span_or_empty(one, TAG_SUB_PATH));
-	if (fstat(fd, &status) != 0 || kernel_mount_setattr(fd, 0, &attributes) != 0) {
-		error = errno;
+	if (kernel_mount_setattr(fd, 0, &attributes) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	return fail_mount(init, error, "image", target);
+}
+
+int mount_image(struct init *init, struct span one)
+{
+	struct span target = get_span_or_empty(one, TAG_TARGET);
+	struct stat status;
+	int fd = open_image(init, one);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &status) != 0) {
+		int error = errno;
 		close(fd);
 		return fail_mount(init, error, "image", target);
 	}

@@ -159,7 +159,7 @@ static void default_action(int signo)
 	syscall(SYS_rt_sigaction, signo, action, NULL, sizeof(uint64_t));
 }
 
-static void reset_signals(void)
+void reset_signals(void)
 {
 	enum { KERNEL_SIGNALS = 64 };
 	sigset_t none;

@@ -133,7 +133,7 @@ unsigned bind_attributes(struct span one)
 	       (get_u32(one, TAG_NOSUID, 0) ? ATTR_NOSUID : 0) | (get_u32(one, TAG_NODEV, 0) ? ATTR_NODEV : 0);
 }
 
-static int mount_bind(struct init *init, struct span one)
+int prepare_bind(struct init *init, struct span one)
 {
 	struct span target = get_span_or_empty(one, TAG_TARGET);
 	if (!has_tag(one, TAG_MOUNT_FD))
@@ -145,13 +145,22 @@ static int mount_bind(struct init *init, struct span one)
 		.set = get_u32(one, TAG_RECURSIVE_READONLY, 0) ? ATTR_RDONLY : 0,
 		.propagation = propagation == PROPAGATION_SHARED ? MS_SHARED : propagation == PROPAGATION_SLAVE ? MS_SLAVE : MS_PRIVATE,
 	};
-	struct stat status;
-	if (fstat(fd, &status) != 0)
-		return fail_mount(init, errno, "bind", target);
 	if (get_u32(one, TAG_ID_MAPPED, 0) && map_mount(init, fd) != 0)
 		return fail_at_span(&init->report.failure, errno, "id-map volume", get_span_or_empty(one, TAG_PATH));
 	if (kernel_mount_setattr(fd, AT_RECURSIVE_, &all) != 0 || (top.set != 0 && kernel_mount_setattr(fd, 0, &top) != 0))
 		return fail_mount(init, errno, "bind options", target);
+	return 0;
+}
+
+static int mount_bind(struct init *init, struct span one)
+{
+	struct span target = get_span_or_empty(one, TAG_TARGET);
+	struct stat status;
+	if (prepare_bind(init, one) != 0)
+		return -1;
+	int fd = init->job->fds[get_u32(one, TAG_MOUNT_FD, 0)];
+	if (fstat(fd, &status) != 0)
+		return fail_mount(init, errno, "bind", target);
 	return attach_mount(init, fd, "bind", target, S_ISDIR(status.st_mode));
 }
 

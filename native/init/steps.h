@@ -49,6 +49,8 @@ int label_process(struct init *init);
 
 /* image-mount.c */
 int mount_image(struct init *init, struct span one);
+/* The same, detached: its fd; -1. */
+int open_image(struct init *init, struct span one);
 
 /* mounts.c */
 /* Puts a detached mount on the target, which is made when missing. Closes the mount's fd. */
@@ -57,6 +59,8 @@ int fail_mount(struct init *init, int error, const char *what, struct span targe
 /* ATTR_* of READONLY, NOEXEC, NOSUID, NODEV. */
 unsigned bind_attributes(struct span one);
 int mount_all(struct init *init, struct span body);
+/* Gives the detached mount of a BIND what the message says of it: flags, propagation, ids. */
+int prepare_bind(struct init *init, struct span one);
 
 /* cover.c: masked and read-only paths */
 int cover_paths(struct init *init, struct span body);

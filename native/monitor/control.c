@@ -1,6 +1,7 @@
 /* SIGNAL, REMOVE, REOPEN_LOG, RESIZE, LIST, and the removals that take their time. */
 #include "../kernel.h"
 #include "monitor.h"
+#include "oci.h"
 
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -24,6 +25,10 @@ void on_signal(struct connection *connection, struct message *message)
 	}
 	if (container->foreign) {
 		reply_error(asker, EOPNOTSUPP, "signal");
+		return;
+	}
+	if (container->oci != NULL && signo == SIGKILL && oci_end_doomed(container)) {
+		reply_done(asker);
 		return;
 	}
 	if (all && signo == SIGKILL)
@@ -115,6 +120,8 @@ void begin_removal(struct container *container)
 {
 	container->removing = true;
 	container->remove_until_ms = monotonic_ms() + REMOVE_DEADLINE_MS;
+	if (container->oci != NULL)
+		oci_begin_removal(container);
 	if (container->pidfd < 0)
 		container->reaped = true;
 	if (container->reaped)
@@ -150,6 +157,8 @@ static void forget_container(struct container *container)
 	text_add(&text, "exits/");
 	text_add(&text, container->id);
 	unlinkat(monitor.directory_fd, path, 0);
+	if (container->oci != NULL)
+		oci_remove_directory(container);
 	tell_drop(container);
 	/* Its log and stdin are closed when the reply comes. */
 	struct asker remover = container->remover;
@@ -165,6 +174,8 @@ static void forget_container(struct container *container)
 static bool go_on_removing(struct container *container)
 {
 	bool late = monotonic_ms() >= container->remove_until_ms;
+	if (container->oci != NULL && !oci_go_on_removing(container) && !late)
+		return false;
 	int error = container->reaped ? cgroup_remove(&container->made, true) : EBUSY;
 	if (error == EBUSY && container->reaped)
 		cgroup_kill(&container->joins);

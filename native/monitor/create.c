@@ -1,6 +1,7 @@
 /* CREATE_CONTAINER and START. */
 #include "../kernel.h"
 #include "monitor.h"
+#include "oci.h"
 #include "../processes.h"
 
 #include <stdlib.h>
@@ -40,6 +41,7 @@ void free_container(struct container *container)
 		close(container->pidfd);
 	path_list_free(&container->made);
 	path_list_free(&container->joins);
+	oci_free(container->oci);
 	free(container);
 }
 
@@ -200,10 +202,14 @@ static int create(struct container *container, struct message *message, struct f
 		return fail(failure, ENOMEM, "create");
 	if (open_log(container, message, failure) != 0 || cgroup_apply(cgroup, &container->made, failure) != 0)
 		return -1;
+	if (has_tag(message->body, TAG_OCI) && oci_prepare(container, message, failure) != 0)
+		return -1;
 	int result = open_ends(&ends, container->terminal, container->with_stdin, failure);
 	if (result == 0)
 		result = map_mounts(message, failure);
-	if (result == 0)
+	if (result == 0 && container->oci != NULL)
+		result = oci_create(container, message, ends.theirs, failure);
+	else if (result == 0)
 		result = clone_child(container, message, &ends, failure);
 	close_ends(ends.theirs);
 	if (result == 0)
@@ -212,8 +218,7 @@ static int create(struct container *container, struct message *message, struct f
 	return result;
 }
 
-/* CREATE is answered when nothing is left of it. */
-static void undo_create(struct container *container, struct asker asker, const struct failure *failure)
+void undo_create(struct container *container, struct asker asker, const struct failure *failure)
 {
 	container->failure = *failure;
 	container->asker.connection = 0;
@@ -262,6 +267,10 @@ int receive_report(int fd, struct init_report *report, int *terminal_fd)
 
 static void on_init_ready(struct container *container, const struct init_report *report, int terminal_fd)
 {
+	if (container->oci != NULL) {
+		oci_user_known(container, report);
+		return;
+	}
 	struct writer *writer = begin_reply(container->asker);
 	container->ready = true;
 	if (terminal_fd >= 0 && stream_open(&container->out, terminal_fd, "stdout", &container->log) != 0)
@@ -292,6 +301,9 @@ static void on_control_closed(struct container *container)
 {
 	struct asker asker = container->asker;
 	loop_close(&container->control);
+	/* The binary runs: its end says more. */
+	if (container->oci != NULL)
+		return;
 	if (!container->ready || !container->released) {
 		struct failure failure = {0};
 		fail(&failure, ECHILD, "init");
@@ -335,6 +347,8 @@ void on_start(struct connection *connection, struct message *message)
 		reply_error(asker, ENOENT, "start");
 	} else if (container->phase != PHASE_CREATED || container->released || container->removing) {
 		reply_error(asker, container->phase == PHASE_EXITED ? ESRCH : EALREADY, "start");
+	} else if (container->oci != NULL) {
+		oci_start(container, asker);
 	} else if (send(container->control.fd, "s", 1, MSG_NOSIGNAL) != 1) {
 		/* Killed while it was parked: its exit follows. */
 		reply_error(asker, ESRCH, "start");

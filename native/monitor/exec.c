@@ -2,6 +2,7 @@
 #include "../kernel.h"
 #include "../processes.h"
 #include "monitor.h"
+#include "oci.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -21,7 +22,7 @@ static void hang_up(struct exec *exec)
 	exec->terminal_fd = -1;
 }
 
-static void free_exec(struct exec *exec)
+void free_exec(struct exec *exec)
 {
 	struct exec **link = &monitor.execs;
 	while (*link != NULL && *link != exec)
@@ -30,6 +31,7 @@ static void free_exec(struct exec *exec)
 		*link = exec->next;
 	loop_close(&exec->control);
 	hang_up(exec);
+	oci_free_exec(exec->oci);
 	free(exec);
 }
 
@@ -68,10 +70,11 @@ _Noreturn static void run_child(struct message *message, int control_fd, int tar
 	run_exec_init(&job);
 }
 
-/* The program runs: EXEC is answered, with the terminal if there is one. */
-static void answer(struct exec *exec)
+void answer_exec(struct exec *exec)
 {
 	exec->running = true;
+	if (exec->terminal_fd >= 0)
+		fcntl(exec->terminal_fd, F_SETFL, O_RDWR | O_NONBLOCK);
 	struct writer *writer = begin_reply(exec->asker);
 	if (writer == NULL) {
 		hang_up(exec);
@@ -105,9 +108,7 @@ static void read_exec_control(struct exec *exec)
 		return;
 	loop_close(&exec->control);
 	if (exec->ready) {
-		if (exec->terminal_fd >= 0)
-			fcntl(exec->terminal_fd, F_SETFL, O_RDWR | O_NONBLOCK);
-		answer(exec);
+		answer_exec(exec);
 		return;
 	}
 	struct failure failure = {0};
@@ -171,7 +172,8 @@ void on_exec(struct connection *connection, struct message *message)
 		reply_error(asker, ENOMEM, "enter container");
 		return;
 	}
-	if (start_exec(exec, container, message, &failure) == 0)
+	int result = container->oci != NULL ? oci_start_exec(exec, container, message, &failure) : start_exec(exec, container, message, &failure);
+	if (result == 0)
 		return;
 	reply_failure(asker, &failure);
 	free_exec(exec);
@@ -180,7 +182,9 @@ void on_exec(struct connection *connection, struct message *message)
 void on_exec_kill(struct connection *connection, struct message *message)
 {
 	struct exec *exec = find_exec(get_span_or_empty(message->body, TAG_EXEC_ID));
-	if (exec != NULL) {
+	if (exec != NULL && exec->oci != NULL) {
+		oci_kill_exec(exec);
+	} else if (exec != NULL) {
 		struct container *container = find_container(span_of(exec->container_id));
 		kill_tree(exec->pid);
 		/* What was orphaned on the way is the container's init's child now, but still of the exec's session. */

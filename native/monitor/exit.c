@@ -3,6 +3,7 @@
 #include "../exit-record.h"
 #include "../processes.h"
 #include "monitor.h"
+#include "oci.h"
 
 #include <sys/wait.h>
 
@@ -35,7 +36,7 @@ void tell_exited(const struct container *container)
 	tell_drop(container);
 }
 
-static void container_exited(struct container *container, uint32_t exit_code)
+void container_exited(struct container *container, uint32_t exit_code)
 {
 	/* How the exec went is still in the socket when the program was quick. */
 	read_control(container);
@@ -43,6 +44,9 @@ static void container_exited(struct container *container, uint32_t exit_code)
 	container->phase = PHASE_EXITED;
 	container->exit_code = exit_code;
 	container->finished_at_ns = realtime_ns();
+	/* Before the binary that started it has ended. */
+	if (container->oci != NULL && container->oci->step == OCI_STARTING)
+		container->started_at_ns = container->oci->start_asked_ns;
 	/* The end of its own PID namespace has ended all in it already. */
 	if (!container->own_pid_namespace)
 		cgroup_kill(&container->joins);
@@ -70,6 +74,8 @@ static void child_exited(pid_t pid, uint32_t exit_code)
 		}
 	if (pid == monitor.pod_init)
 		monitor.pod_init = 0;
+	else
+		oci_child_exited(pid, exit_code);
 	/* Else an orphan that came to us as subreaper. */
 }
 

@@ -3,6 +3,7 @@
 #include "../memory.h"
 #include "../processes.h"
 #include "monitor.h"
+#include "oci.h"
 
 #include <string.h>
 #include <sys/prctl.h>
@@ -56,6 +57,7 @@ static void on_close(struct connection *connection)
 
 static void on_tick(void)
 {
+	oci_check_deadlines();
 	go_on();
 	log_rest();
 	connections_rest();

@@ -7,6 +7,9 @@
 #include "../init/init.h"
 #include "log.h"
 
+struct oci;
+struct oci_exec;
+
 struct container {
 	struct container *next;
 	char id[MAX_ID_BYTES + 1];
@@ -51,6 +54,8 @@ struct container {
 	struct path_list made;
 	/* Those of its cgroups that are its own: in them it may be killed and its OOM kills are counted. */
 	struct path_list joins;
+	/* Made by an OCI runtime's binary; null: by our own init. */
+	struct oci *oci;
 };
 
 /* A client that sees a container's output as it comes and may have its input. */
@@ -76,6 +81,8 @@ struct exec {
 	bool running;
 	/* The terminal's master; -1 = none. */
 	int terminal_fd;
+	/* Started by an OCI runtime's binary; null: by our own init. Until that has ended, pid is 0. */
+	struct oci_exec *oci;
 };
 
 struct monitor {
@@ -115,12 +122,15 @@ void on_start(struct connection *connection, struct message *message);
 /* Reads what the init has to say; called when its socket is ready, and once more before its exit is dealt with. */
 void read_control(struct container *container);
 void free_container(struct container *container);
+/* CREATE is answered with the failure when nothing is left of it. */
+void undo_create(struct container *container, struct asker asker, const struct failure *failure);
 struct container *new_container(struct span body);
 /* The log of a body that has one. */
 int open_log(struct container *container, struct message *message, struct failure *failure);
 
 /* exit.c */
 void on_children(struct watch *watch, uint32_t events);
+void container_exited(struct container *container, uint32_t exit_code);
 /* Writes the exit record, then tells everybody. */
 void tell_exited(const struct container *container);
 
@@ -139,6 +149,9 @@ void go_on_draining(struct container *container);
 void on_exec(struct connection *connection, struct message *message);
 void on_exec_kill(struct connection *connection, struct message *message);
 void exec_exited(struct exec *exec, uint32_t exit_code);
+void free_exec(struct exec *exec);
+/* The program runs: EXEC is answered, with the terminal if there is one. */
+void answer_exec(struct exec *exec);
 /* The connection that asked for them is gone: their terminals hang up. */
 void hang_up_execs(uint32_t connection);
 

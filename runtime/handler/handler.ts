@@ -34,13 +34,15 @@ export interface RuntimeHandler {
 	createPod(record: SandboxRecord, request: MonitorRequest): Promise<PodRuntime>;
 	/** The pod that an earlier daemon made, also when `problem` is set; null: nothing of it is alive. */
 	findPod(record: SandboxRecord): Promise<PodRuntime | null>;
+	/** Removes what is left of a pod of which nothing is alive any more. Idempotent. */
+	forgetPod(record: SandboxRecord): Promise<void>;
 }
 
 /**
  * One pod as its handler runs it: what a native Monitor does (native.ts says how each call behaves), whatever does it. A Monitor is one.
  * It outlives the daemon; exits come up by LauncherEvents.
  */
-export interface PodRuntime extends Omit<Monitor, 'createContainer' | 'createForeign' | 'foreignStarted' | 'foreignExited'> {
+export interface PodRuntime extends Omit<Monitor, 'createContainer' | 'createOciContainer' | 'createForeign' | 'foreignStarted' | 'foreignExited'> {
 	createContainer(spec: LaunchSpec, facts: LaunchFacts): Promise<CreatedContainer>;
 }
 

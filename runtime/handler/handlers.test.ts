@@ -14,7 +14,7 @@ async function setUp(t: {teardown(work: () => Promise<void>): void}) {
 	const fake = await fakeRuntime();
 	t.teardown(fake.remove);
 	const {launcher} = fake;
-	return {...fake, parts: {launcher, userNamespaces: fake.runtime.userNamespaces}};
+	return {...fake, parts: {launcher, kernel: fake.runtime.kernel, userNamespaces: fake.runtime.userNamespaces}};
 }
 
 test('"" is native and always there; an alias of it makes pods that keep its name', async t => {

@@ -1,13 +1,15 @@
 import {InvalidArgumentError, UnavailableError} from '../../base/errors.js';
-import type {Launcher} from '../../native/native.js';
+import type {Kernel, Launcher} from '../../native/native.js';
 import type {SandboxRecord} from '../sandbox/record.js';
 import type {UserNamespaceSupport} from '../sandbox/user-namespace-support.js';
 import type {HandlerOptions, RuntimeHandler} from './handler.js';
+import {openOciHandler} from './oci/handler.js';
 import {nativeHandler} from './native-handler.js';
 import {unconfiguredHandler} from './unconfigured-handler.js';
 
 export interface HandlerParts {
 	readonly launcher: Launcher;
+	readonly kernel: Kernel;
 	readonly userNamespaces: UserNamespaceSupport;
 }
 
@@ -54,6 +56,7 @@ export async function openHandlers(options: readonly HandlerOptions[], parts: Ha
 	return new RuntimeHandlers(parts.launcher, [nativeHandler('', parts.launcher, parts.userNamespaces), ...handlers]);
 }
 
-async function openHandler({name}: HandlerOptions, parts: HandlerParts): Promise<RuntimeHandler> {
-	return nativeHandler(name, parts.launcher, parts.userNamespaces);
+async function openHandler(options: HandlerOptions, parts: HandlerParts): Promise<RuntimeHandler> {
+	if (options.type === 'oci') return await openOciHandler(options, parts);
+	return nativeHandler(options.name, parts.launcher, parts.userNamespaces);
 }

@@ -10,6 +10,7 @@ export function nativeHandler(name: string, launcher: Launcher, userNamespaces: 
 		features: {recursiveReadOnlyMounts: true, userNamespaces: userNamespaces.supported},
 		problem: null,
 		createPod: async (_record, request) => await launcher.createMonitor(request),
+		forgetPod: async ({id}) => await launcher.forgetPod(id),
 		findPod: async ({id}) => await launcher.findMonitor(id),
 	};
 }

@@ -14,6 +14,7 @@ export function unconfiguredHandler(name: string, launcher: Launcher): RuntimeHa
 		features: {recursiveReadOnlyMounts: false, userNamespaces: false},
 		problem,
 		createPod: async () => refuse(problem),
+		forgetPod: async ({id}) => await launcher.forgetPod(id),
 		findPod: async ({id}) => {
 			const monitor = await launcher.findMonitor(id);
 			return monitor === null ? null : closedPod(monitor, problem);

@@ -34,7 +34,8 @@ export async function destroyMonitor(runtime: Runtime, record: SandboxRecord): P
 	const monitor = runtime.monitors.find(record.id) ?? (await runtime.monitors.reconnect(runtime.handlers, record));
 	// Out of the map first: from here on its end is no accident.
 	runtime.monitors.delete(record.id);
-	await monitor?.destroy();
+	if (monitor === null) await runtime.handlers.of(record).forgetPod(record);
+	else await monitor.destroy();
 }
 
 export async function unpin(runtime: Runtime, record: SandboxRecord): Promise<void> {
