@@ -46,7 +46,7 @@ for (const handler of HANDLERS) {
 		t.deepEqual(await messagesOf(daemon, pod, config), ['www-data', '33', '/var/www']);
 		const nobody = toContainerConfig('d', ['true'], {linux: {security_context: {run_as_username: 'no-such'}}});
 		const refused = await t.throwsAsync(createContainer(daemon.cri, pod, nobody));
-		t.regex(refused?.message ?? '', /look up user no-such/);
+		t.regex(refused?.message ?? '', /run_as_username "no-such".*no such name/);
 		await removePod(daemon.cri, pod);
 	});
 
