@@ -52,7 +52,7 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 	const intent = plan.record;
 	const rollback = new Rollback();
 	try {
-		await makeHostPaths(plan);
+		await explained(makeHostPaths(plan));
 		addUndoSteps(rollback, runtime, intent);
 		await runtime.state.put(intent);
 		const snapshots = await prepareSnapshots(runtime, sandbox, {id, imageId: image.id, volumes: plan.volumes});
@@ -74,8 +74,13 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 }
 
 async function make(runtime: Runtime, plan: LaunchPlan, snapshots: Snapshots): Promise<CreatedContainer> {
+	return await explained(runtime.monitors.get(plan.record.sandboxId).createContainer(plan.toSpec(snapshots), plan.facts));
+}
+
+/** What only the kernel knows, in words of the request. */
+async function explained<T>(step: Promise<T>): Promise<T> {
 	try {
-		return await runtime.monitors.get(plan.record.sandboxId).createContainer(plan.toSpec(snapshots), plan.facts);
+		return await step;
 	} catch (error) {
 		throw explain(error);
 	}

@@ -25,6 +25,7 @@ export function validateContainerConfig(config: ContainerConfig__Output, sandbox
 	const security = config.linux?.security_context ?? null;
 	const privileged = security?.privileged ?? false;
 	if ((config.metadata?.name ?? '') === '') throw new InvalidArgumentError('metadata.name is empty', {field: 'metadata.name'});
+	if (config.metadata?.name.includes('\0') === true) throw new InvalidArgumentError('metadata.name is malformed', {field: 'metadata.name'});
 	if ((config.image?.image ?? '') === '') throw new InvalidArgumentError('image.image is empty', {field: 'image.image'});
 	if (config.windows) throw new InvalidArgumentError('windows is set on a Linux node', {field: 'windows'});
 	toCdiNames(config);

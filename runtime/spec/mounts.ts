@@ -17,6 +17,10 @@ const PROPAGATIONS = {
 	[MountPropagation.PROPAGATION_BIDIRECTIONAL]: 'shared',
 } as const;
 const TTY_GID = 5;
+/** What the init is handed fits one packet (MAX_FDS of native/protocol.h), with room for the pod's own files and those of CDI devices. */
+export const MAX_MOUNTS = 240;
+/** linux/limits.h, the NUL counted. */
+const PATH_MAX = 4096;
 const OPTIONS = new Set(['noexec', 'nodev', 'nosuid']);
 
 /** Two devices may bring the same library. */
@@ -131,11 +135,14 @@ export function hasOwnDev(config: ContainerConfig__Output): boolean {
  * @see api.proto, Mount.
  */
 export function assertMounts(mounts: readonly Mount__Output[], privileged: boolean, userNamespace: UserNamespaceSpec | null): void {
+	if (mounts.length > MAX_MOUNTS) throw new InvalidArgumentError(`mounts: ${mounts.length} are more than ${MAX_MOUNTS}`, {field: 'mounts'});
 	for (const [index, mount] of mounts.entries()) {
 		const field = `mounts[${index}]`;
 		const refuse = (rule: string): never => {
 			throw new InvalidArgumentError(`${field} (${mount.container_path}): ${rule}`, {field});
 		};
+		if (Buffer.byteLength(mount.container_path) >= PATH_MAX)
+			throw new InvalidArgumentError(`${field}: container_path is longer than ${PATH_MAX - 1} bytes`, {field});
 		assertOptions(field, mount);
 		assertIdMapping(field, mount);
 		if (!isAbsolute(mount.container_path) || toTarget(mount.container_path) === '/') refuse('container_path is not an absolute path below /');

@@ -3,6 +3,8 @@ import {InvalidArgumentError} from '../../base/errors.js';
 import type {ImageConfig} from '../../image/image.js';
 import type {ContainerConfig__Output} from '../../proto/cri.js';
 
+/** linux/limits.h, the NUL counted. */
+const PATH_MAX = 4096;
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
@@ -62,5 +64,7 @@ export function assertProcess(config: ContainerConfig__Output): void {
 	}
 	if (config.working_dir !== '' && (!config.working_dir.startsWith('/') || config.working_dir.includes('\0')))
 		throw new InvalidArgumentError(`working_dir "${config.working_dir}" is not an absolute path`, {field: 'working_dir'});
+	if (Buffer.byteLength(config.working_dir) >= PATH_MAX)
+		throw new InvalidArgumentError(`working_dir is longer than ${PATH_MAX - 1} bytes`, {field: 'working_dir'});
 	if (config.stdin_once && !config.stdin) throw new InvalidArgumentError('stdin_once is set without stdin', {field: 'stdin_once'});
 }
