@@ -2,7 +2,7 @@ import test from 'ava';
 import {differences, readSpecNames} from './expected.js';
 import type {Outcome, Outcomes} from './report.js';
 
-const BARE = {apparmor: false};
+const BARE = {apparmor: false, userNamespaces: true};
 const passed = (...names: readonly string[]): readonly Outcome[] => names.map(name => ({name, reason: ''}));
 const none: Outcomes = {passed: [], failed: [], skipped: []};
 const APPARMOR = '[k8s.io] AppArmor › runtime should support apparmor field › should enforce a permissive deprecated profile';
@@ -10,11 +10,18 @@ const forced = {name: APPARMOR, reason: 'AppArmor is disabled on this host'};
 
 test('all passed, and what the machine forces skipped for its reason, is no difference', t => {
 	t.deepEqual(differences({...none, passed: passed('a', 'b'), skipped: [forced]}, BARE, ['a', 'b', APPARMOR]), []);
-	t.deepEqual(differences({...none, passed: passed('a', APPARMOR)}, {apparmor: true}, ['a', APPARMOR]), []);
+	t.deepEqual(differences({...none, passed: passed('a', APPARMOR)}, {apparmor: true, userNamespaces: true}, ['a', APPARMOR]), []);
+});
+
+test('a handler that has no user namespaces may skip their specs, and no others', t => {
+	const name = '[k8s.io] Security Context › UserNamespaces › when Host idmap mount support is needed › runtime should support NamespaceMode_POD';
+	const skipped = [{name, reason: 'no runtime handler found which supports user namespaces'}];
+	t.deepEqual(differences({...none, passed: passed('a'), skipped}, {...BARE, userNamespaces: false}, ['a', name]), []);
+	t.is(differences({...none, passed: passed('a'), skipped}, BARE, ['a', name]).length, 1);
 });
 
 test('any other skip, failure, absence or stranger is one', t => {
-	t.is(differences({...none, passed: passed('a'), skipped: [forced]}, {apparmor: true}, null).length, 1);
+	t.is(differences({...none, passed: passed('a'), skipped: [forced]}, {apparmor: true, userNamespaces: true}, null).length, 1);
 	t.is(differences({...none, passed: passed('a'), skipped: [{...forced, reason: 'the runtime does not support it'}]}, BARE, null).length, 1);
 	t.is(differences({...none, passed: passed('a'), skipped: [{name: 'b', reason: 'AppArmor is disabled on this host'}]}, BARE, null).length, 1);
 	t.regex(differences({...none, failed: [{name: 'a', reason: 'no\n  such'}]}, BARE, null)[0] ?? '', /failed: a: no such/);

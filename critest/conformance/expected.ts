@@ -6,8 +6,11 @@ import type {Outcomes} from './report.js';
 /** What the machine forces. */
 export interface Machine {
 	readonly apparmor: boolean;
+	/** Of the runtime handler under test, as it announces itself; the default one must have them. */
+	readonly userNamespaces: boolean;
 }
 
+const USER_NAMESPACES = / › UserNamespaces › /;
 const APPARMOR = /^\[k8s\.io\] AppArmor /;
 /** Registered only where SELinux is enabled, so they are not listed. */
 const SELINUX = /SELinux/;
@@ -18,18 +21,19 @@ export async function readSpecNames(): Promise<readonly string[]> {
 	return text.split('\n').filter(line => line !== '' && !line.startsWith('#'));
 }
 
-export async function readMachine(): Promise<Machine> {
+export async function hasAppArmor(): Promise<boolean> {
 	try {
 		// What critest asks itself (opencontainers/runc, apparmor: IsEnabled).
-		return {apparmor: (await readFile('/sys/module/apparmor/parameters/enabled', 'utf8')).startsWith('Y')};
+		return (await readFile('/sys/module/apparmor/parameters/enabled', 'utf8')).startsWith('Y');
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {apparmor: false};
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
 		throw error;
 	}
 }
 
 /** Why a spec may skip itself on this machine; null: it may not. */
-export function forcedSkip(name: string, {apparmor}: Machine): string | null {
+export function forcedSkip(name: string, {apparmor, userNamespaces}: Machine): string | null {
+	if (!userNamespaces && USER_NAMESPACES.test(name)) return 'no runtime handler found which supports user namespaces';
 	return !apparmor && APPARMOR.test(name) ? 'AppArmor is disabled on this host' : null;
 }
 

@@ -6,7 +6,7 @@ import {buildImages, PINNED_REPOSITORY, PROJECT_DIR, type RegistryContent} from 
 import {openRegistry} from '../fixtures/registry.js';
 import {runOk} from '../rig/command.js';
 import {removePods, startDaemon, TOOLS_DIR, type Daemon, type DaemonChoices} from '../rig/daemon.js';
-import {differences, readMachine, readSpecNames} from './expected.js';
+import {differences, hasAppArmor, readSpecNames} from './expected.js';
 import {toOutcomes, type Outcomes} from './report.js';
 
 /** The one digest that critest names itself: of an image that only its authors' registry has. */
@@ -67,6 +67,13 @@ async function runCritest(daemon: Daemon, dir: string, choices: SuiteChoices): P
 	});
 }
 
+/** The default handler must: that it does not is a difference. */
+async function announcesUserNamespaces(daemon: Daemon, handler: string): Promise<boolean> {
+	if (handler === '') return true;
+	const {runtime_handlers: handlers} = await daemon.cri.call('Status', {});
+	return handlers.find(({name}) => name === handler)?.features?.user_namespaces ?? false;
+}
+
 /** SysV segments by id; a full run leaves two that its host-IPC specs made. */
 async function listSharedMemory(): Promise<ReadonlySet<string>> {
 	const lines = (await readFile('/proc/sysvipc/shm', 'utf8')).trimEnd().split('\n').slice(1);
@@ -122,7 +129,8 @@ export async function runSuite(choices: SuiteChoices): Promise<SuiteResult> {
 		await removePods(daemon.cri);
 		const leaks = await daemon.leaks();
 		const partial = choices.args.some(arg => /^--?ginkgo\.(?:focus|skip|label-filter)/.test(arg));
-		const differ = differences(outcomes, await readMachine(), partial ? null : await readSpecNames());
+		const machine = {apparmor: await hasAppArmor(), userNamespaces: await announcesUserNamespaces(daemon, choices.runtimeHandler ?? '')};
+		const differ = differences(outcomes, machine, partial ? null : await readSpecNames());
 		if (exitCode === 0 && leaks.length === 0 && differ.length === 0) await rm(dir, {recursive: true, force: true});
 		return {exitCode, outcomes, differences: differ, leaks};
 	} finally {
