@@ -31,7 +31,7 @@ void path_list_free(struct path_list *list)
 	*list = (struct path_list){NULL, 0};
 }
 
-static int open_in(const char *directory, const char *name, int flags)
+int open_file_in(const char *directory, const char *name, int flags)
 {
 	char path[PATH_MAX];
 	struct text text = text_over(path, sizeof path);
@@ -47,7 +47,7 @@ static int open_in(const char *directory, const char *name, int flags)
 
 ssize_t read_file_in(const char *directory, const char *name, char *buffer, size_t capacity)
 {
-	int fd = open_in(directory, name, O_RDONLY);
+	int fd = open_file_in(directory, name, O_RDONLY);
 	if (fd < 0)
 		return -1;
 	ssize_t length = read(fd, buffer, capacity);
@@ -59,7 +59,7 @@ ssize_t read_file_in(const char *directory, const char *name, char *buffer, size
 
 int write_file_in(const char *directory, const char *name, const char *value, size_t length)
 {
-	int fd = open_in(directory, name, O_WRONLY);
+	int fd = open_file_in(directory, name, O_WRONLY);
 	if (fd < 0)
 		return -1;
 	ssize_t written = write(fd, value, length);
@@ -174,85 +174,6 @@ int cgroup_join(const char *directory, struct failure *failure)
 	if (write_file_in(directory, "tasks", "0", 1) == 0 || write_file_in(directory, "cgroup.procs", "0", 1) == 0)
 		return 0;
 	return fail_at(failure, errno, "cgroup join", directory);
-}
-
-/* Which of the listed processes a signal is for: all, or those of one session. */
-static bool is_meant(pid_t pid, pid_t sid)
-{
-	/* 0: a process of a namespace that we do not see. Never ourselves, whatever the plan says. */
-	return pid > 1 && pid != getpid() && (sid == 0 || getsid(pid) == sid);
-}
-
-/* True when there was any. */
-static bool signal_listed(const char *directory, int signo, pid_t sid)
-{
-	char procs[4096];
-	int fd = open_in(directory, "cgroup.procs", O_RDONLY);
-	uint64_t pid = 0;
-	bool any = false;
-	ssize_t length;
-	while (fd >= 0 && (length = read(fd, procs, sizeof procs)) > 0)
-		for (ssize_t i = 0; i < length; i++) {
-			if (procs[i] >= '0' && procs[i] <= '9') {
-				pid = pid * 10 + (uint64_t)(procs[i] - '0');
-				continue;
-			}
-			if (is_meant((pid_t)pid, sid) && kill((pid_t)pid, signo) == 0)
-				any = true;
-			pid = 0;
-		}
-	if (fd >= 0)
-		close(fd);
-	return any;
-}
-
-void cgroup_signal(const struct path_list *joins, int signo)
-{
-	const char *path = path_list_next(joins, NULL);
-	if (path != NULL)
-		signal_listed(path, signo, 0);
-}
-
-void cgroup_kill_session(const struct path_list *joins, pid_t sid)
-{
-	enum { ROUNDS = 4 };
-	const char *path = path_list_next(joins, NULL);
-	for (unsigned i = 0; path != NULL && i < ROUNDS && signal_listed(path, SIGKILL, sid); i++)
-		;
-}
-
-void cgroup_thaw(const struct path_list *joins)
-{
-	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path))
-		write_file_in(path, "freezer.state", "THAWED", 6);
-}
-
-void cgroup_kill(const struct path_list *joins)
-{
-	enum { ROUNDS = 16 };
-	const char *freezer = NULL;
-	const char *listed = NULL;
-	/* One step, and before v1's freezer: on a hybrid machine what that has frozen does not die of v2's kill before it is thawed. */
-	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path))
-		if (write_file_in(path, "cgroup.kill", "1", 1) == 0) {
-			cgroup_thaw(joins);
-			return;
-		}
-	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path)) {
-		if (write_file_in(path, "freezer.state", "FROZEN", 6) == 0)
-			freezer = path;
-		if (listed == NULL)
-			listed = path;
-	}
-	/* Frozen, nothing forks away under the list; the signals act when it thaws. */
-	if (freezer != NULL) {
-		signal_listed(freezer, SIGKILL, 0);
-		write_file_in(freezer, "freezer.state", "THAWED", 6);
-		listed = freezer;
-	}
-	/* Killed ones stay listed until they are reaped: bounded. */
-	for (unsigned i = 0; listed != NULL && i < ROUNDS && signal_listed(listed, SIGKILL, 0); i++)
-		;
 }
 
 /* What a container made in its own cgroup. */

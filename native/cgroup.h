@@ -28,11 +28,11 @@ int cgroup_attach_program(struct span program, struct failure *failure);
 bool cgroup_joins(struct span body, struct path_list *joins);
 /* Puts the calling process there. */
 int cgroup_join(const char *directory, struct failure *failure);
-/* SIGKILL to all processes in it, as one step where the kernel can (cgroup.kill, the freezer). `joins`: its directory in each hierarchy. */
+/* SIGKILL to all processes in it and below, as one step where the kernel can (cgroup.kill, the freezer); else nothing more can be made in it from then on. `joins`: its directory in each hierarchy. */
 void cgroup_kill(const struct path_list *joins);
 /* Lets go on what v1's freezer holds: it would not even die. v2 has no such need. */
 void cgroup_thaw(const struct path_list *joins);
-/* A signal to each process in it, as they are listed now. */
+/* A signal to each process in it and below, as they are listed now. */
 void cgroup_signal(const struct path_list *joins, int signo);
 /* SIGKILL to the processes in it that are of the session `sid` (of the host's PID namespace): they may have left the tree that they began in. */
 void cgroup_kill_session(const struct path_list *joins, pid_t sid);
@@ -44,6 +44,8 @@ int cgroup_remove(const struct path_list *made, bool with_children);
 /* The OOM killer took a process of it (memory.oom_control, cgroup v1; memory.events, v2). */
 bool cgroup_oom_killed(const struct path_list *joins);
 
+/* <directory>/<name>, O_CLOEXEC; -1 with errno. */
+int open_file_in(const char *directory, const char *name, int flags);
 /* Up to `capacity` bytes of <directory>/<name>; -1 with errno. */
 ssize_t read_file_in(const char *directory, const char *name, char *buffer, size_t capacity);
 int write_file_in(const char *directory, const char *name, const char *value, size_t length);
