@@ -49,10 +49,13 @@ export interface Listening {
 }
 
 /** A server that answers requests without upgrade itself. @throws {InvalidArgumentError} a certificate or key that cannot be used. */
-export async function openListener(options: StreamingOptions, log: Logger): Promise<Listening> {
+export async function openListener(options: StreamingOptions, log: Logger, reloadIntervalMs = RELOAD_INTERVAL_MS): Promise<Listening> {
 	const stopped = new AbortController();
 	const {tls} = options;
-	const http = tls === null ? createServer(HTTP, (request, response) => refusePlain(request, response)) : await createSecure(tls, log, stopped.signal);
+	const http =
+		tls === null
+			? createServer(HTTP, (request, response) => refusePlain(request, response))
+			: await createSecure(tls, {log, reloadIntervalMs, stopped: stopped.signal});
 	http.listen(options.port, options.address);
 	await once(http, 'listening');
 	const {address, port} = http.address() as AddressInfo;
@@ -62,10 +65,16 @@ export async function openListener(options: StreamingOptions, log: Logger): Prom
 	return {http, base, readyEvent: tls === null ? 'connection' : 'secureConnection', stop: () => stopped.abort()};
 }
 
-async function createSecure(options: TlsOptions, log: Logger, stopped: AbortSignal): Promise<TlsServer> {
+interface Reloading {
+	readonly log: Logger;
+	readonly reloadIntervalMs: number;
+	readonly stopped: AbortSignal;
+}
+
+async function createSecure(options: TlsOptions, reloading: Reloading): Promise<TlsServer> {
 	const settings = {...HTTP, ...(await readCertificates(options)), requestCert: options.clientCaFile !== null, rejectUnauthorized: true};
 	const server = createTlsServer({...settings, handshakeTimeout: HEAD_TIMEOUT_MS}, (request, response) => refusePlain(request, response));
-	void reload(server, options, {log, stopped});
+	void reload(server, options, reloading);
 	return server;
 }
 
@@ -96,10 +105,10 @@ async function readPem(field: string, path: string): Promise<string> {
 }
 
 /** Certificates are renewed beneath a daemon that runs for months. What cannot be used leaves the old one in place. */
-async function reload(server: TlsServer, options: TlsOptions, {log, stopped}: {readonly log: Logger; readonly stopped: AbortSignal}): Promise<void> {
+async function reload(server: TlsServer, options: TlsOptions, {log, reloadIntervalMs, stopped}: Reloading): Promise<void> {
 	let last = await fingerprint(options);
 	for (;;) {
-		await systemClock.sleep(RELOAD_INTERVAL_MS, stopped);
+		await systemClock.sleep(reloadIntervalMs, stopped);
 		if (stopped.aborted) return;
 		const now = await fingerprint(options);
 		if (now === last) continue;
