@@ -27,6 +27,10 @@ interface Calls {
 	ExecSync: [cri.ExecSyncRequest, cri.ExecSyncResponse__Output];
 	Exec: [cri.ExecRequest, cri.ExecResponse__Output];
 	PortForward: [cri.PortForwardRequest, cri.PortForwardResponse__Output];
+	UpdateRuntimeConfig: [cri.UpdateRuntimeConfigRequest, cri.UpdateRuntimeConfigResponse__Output];
+	CheckpointContainer: [cri.CheckpointContainerRequest, cri.CheckpointContainerResponse__Output];
+	CheckpointPod: [cri.CheckpointPodRequest, cri.CheckpointPodResponse__Output];
+	RestorePod: [cri.RestorePodRequest, cri.RestorePodResponse__Output];
 	Attach: [cri.AttachRequest, cri.AttachResponse__Output];
 }
 interface ImageCalls {
