@@ -1,5 +1,6 @@
 #include "kernel.h"
 #include "cgroup.h"
+#include "processes.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -62,11 +63,11 @@ int write_file_in(const char *directory, const char *name, const char *value, si
 	int fd = open_file_in(directory, name, O_WRONLY);
 	if (fd < 0)
 		return -1;
-	ssize_t written = write(fd, value, length);
+	int result = write_whole(fd, value, length);
 	int error = errno;
 	close(fd);
 	errno = error;
-	return written == (ssize_t)length ? 0 : -1;
+	return result;
 }
 
 /* An empty cpuset takes no process (cgroup-v1/cpusets.rst): what the parent has is what a container without limits gets. */

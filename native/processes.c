@@ -27,6 +27,14 @@ void close_other_fds(int *keep, unsigned count)
 	kernel_close_range(from, UINT_MAX, 0);
 }
 
+int write_whole(int fd, const void *bytes, size_t length)
+{
+	ssize_t written = write(fd, bytes, length);
+	if (written >= 0 && (size_t)written != length)
+		errno = EIO;
+	return written == (ssize_t)length ? 0 : -1;
+}
+
 int open_child_signals(void)
 {
 	sigset_t set;

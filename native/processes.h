@@ -3,9 +3,12 @@
 #define BERTH_PROCESSES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+/* What must be taken in one write. 0, or -1 with errno: EIO when only a part was taken. */
+int write_whole(int fd, const void *bytes, size_t length);
 /* Closes every fd from 3 on but those in `keep` (-1s are passed over); sorts `keep`. */
 void close_other_fds(int *keep, unsigned count);
 /* SIGCHLD by signalfd: blocks it and returns the fd, or -1. */

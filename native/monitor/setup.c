@@ -2,6 +2,7 @@
 #include "../kernel.h"
 #include "../kept-record.h"
 #include "../pod-directory.h"
+#include "../processes.h"
 #include "monitor.h"
 
 #include <dirent.h>
@@ -77,11 +78,11 @@ static int write_sysctl(int sysctl_fd, struct span one, struct failure *failure)
 	for (char *at = path; dots && *at != 0; at++)
 		*at = *at == '.' ? '/' : *at == '/' ? '.' : *at;
 	int fd = kernel_openat2(sysctl_fd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY, 0, RESOLVE_BENEATH_ | RESOLVE_NO_SYMLINKS_);
-	ssize_t written = fd < 0 ? -1 : write(fd, value.bytes, value.length);
+	int result = fd < 0 ? -1 : write_whole(fd, value.bytes, value.length);
 	int error = errno;
 	if (fd >= 0)
 		close(fd);
-	return written == (ssize_t)value.length ? 0 : fail_at_span(failure, error, "write sysctl", name);
+	return result == 0 ? 0 : fail_at_span(failure, error, "write sysctl", name);
 }
 
 static int write_sysctls(struct span body, struct failure *failure)

@@ -1,5 +1,6 @@
 /* The pod's user namespace, and those that lend their mappings to a mount. */
 #include "../kernel.h"
+#include "../processes.h"
 #include "monitor.h"
 
 #include <sys/wait.h>
@@ -17,12 +18,12 @@ static int write_map(pid_t pid, const char *name, const struct text *map)
 	text_add(&text, "/");
 	text_add(&text, name);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t written = fd < 0 ? -1 : write(fd, map->bytes, map->length);
+	int result = fd < 0 ? -1 : write_whole(fd, map->bytes, map->length);
 	int error = errno;
 	if (fd >= 0)
 		close(fd);
 	errno = error;
-	return written == (ssize_t)map->length ? 0 : -1;
+	return result;
 }
 
 static void add_range(struct text *map, uint32_t inside, uint32_t outside, uint32_t count)
