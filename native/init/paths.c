@@ -79,23 +79,45 @@ static int make_one(int root_fd, const char *directory, const char *name, bool i
 	return error == 0 || error == EEXIST ? 0 : -1;
 }
 
-static int make_dirs(int root_fd, const char *path, unsigned links)
+/* The directory `path`, whose parent is there. */
+static int make_last(int root_fd, const char *path, unsigned links)
 {
-	char buffer[PATH_MAX];
+	char parent[PATH_MAX];
 	char name[256];
-	const char *wanted = path[0] == 0 ? "/" : path;
-	int fd = open_string(root_fd, wanted, O_DIRECTORY);
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	struct text text = text_over(buffer, sizeof buffer);
-	text_add(&text, wanted);
-	if (text.cut || !split_last(buffer, name)) {
+	struct text text = text_over(parent, sizeof parent);
+	text_add(&text, path);
+	if (text.cut || !split_last(parent, name)) {
 		errno = text.cut ? ENAMETOOLONG : ENOENT;
 		return -1;
 	}
-	if (make_one(root_fd, buffer, name, true, links) != 0)
+	return make_one(root_fd, parent, name, true, links);
+}
+
+/* From the top, one after the other: a path has up to two thousand components, which is too deep to go down by recursion. */
+static int make_dirs(int root_fd, const char *path, unsigned links)
+{
+	char partial[PATH_MAX];
+	int fd = open_string(root_fd, path[0] == 0 ? "/" : path, O_DIRECTORY);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	struct text text = text_over(partial, sizeof partial);
+	text_add(&text, path);
+	if (text.cut) {
+		errno = ENAMETOOLONG;
 		return -1;
-	return open_string(root_fd, wanted, O_DIRECTORY);
+	}
+	for (char *end = partial + strspn(partial, "/"); *end != 0; end += strspn(end, "/")) {
+		end += strcspn(end, "/");
+		char after = *end;
+		*end = 0;
+		fd = open_string(root_fd, partial, O_DIRECTORY);
+		if (fd >= 0)
+			close(fd);
+		else if (errno != ENOENT || make_last(root_fd, partial, links) != 0)
+			return -1;
+		*end = after;
+	}
+	return open_string(root_fd, path, O_DIRECTORY);
 }
 
 int make_dirs_in_root(int root_fd, struct span path)
