@@ -183,6 +183,28 @@ static void forget_terminal(void)
 		close(fd);
 }
 
+/*
+ * What we were started with is in the memory of every process that we clone, where containers can read it: paths of the node. proc(5),
+ * cmdline: when the last byte is no NUL the first string is all that is shown.
+ */
+static void forget_arguments(char **arguments)
+{
+	extern char **environ;
+	static const char title[] = "berth-launcher";
+	char *start = arguments[0];
+	char *end = start + strlen(start) + 1;
+	for (unsigned i = 1; arguments[i] != NULL; i++)
+		if (arguments[i] == end)
+			end += strlen(end) + 1;
+	size_t length = (size_t)(end - start);
+	for (unsigned i = 0; environ[i] != NULL; i++)
+		memset(environ[i], 0, strlen(environ[i]));
+	memset(start, 0, length);
+	end[-1] = ' ';
+	if (length > sizeof title)
+		memcpy(start, title, sizeof title);
+}
+
 int main(int count, char **arguments)
 {
 	static struct launcher_options options PAGE_ALIGNED;
@@ -209,6 +231,7 @@ int main(int count, char **arguments)
 	if (make_own_mounts(&options, &failure) != 0 || start_listening(&options, &failure) != 0)
 		end_with(&failure);
 	forget_terminal();
+	forget_arguments(arguments);
 	(void)!write(ready_fd, "r", 1);
 	close(ready_fd);
 	loop_run();
