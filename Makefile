@@ -75,5 +75,6 @@ clean: ## remove what was built; tools and image files in .cache stay
 include native/*.mk
 # The tests' own programs.
 include critest/crash/power-disk/power-disk.mk
+include critest/security/programs/programs.mk
 .PHONY: native-binaries
 native-binaries: build/native/berth.node build/native/berth-launcher

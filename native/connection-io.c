@@ -94,6 +94,14 @@ void connections_rest(void)
 	writer_rest();
 }
 
+void forget_message(void)
+{
+	connections_rest();
+	if (mapped_body != NULL)
+		munmap(mapped_body, mapped_length);
+	mapped_body = NULL;
+}
+
 void release_message(struct message *message)
 {
 	for (uint32_t i = 0; i < message->fd_count; i++)

@@ -49,6 +49,7 @@
 #define CLONE_PIDFD_ 0x00001000ULL
 #define CLONE_NEWCGROUP_ 0x02000000
 #define CLONE_NEWTIME_ 0x00000080
+#define CLONE_SIBLING_FLAGS (CLONE_PARENT | SIGCHLD)
 #define CLOSE_RANGE_CLOEXEC_ 4
 
 #define BPF_PROG_LOAD_ 5
@@ -170,13 +171,22 @@ static inline int kernel_bpf_attach(int cgroup_fd, int program_fd, uint32_t atta
 	return (int)syscall(SYS_bpf, BPF_PROG_ATTACH_, &attach, sizeof attach);
 }
 
-/* fork(2) with namespaces and a pidfd; the child goes on with a copy of everything. Raw, as this program has one thread only. */
+/*
+ * A child of our parent, in the PID namespace chosen by setns(2). By clone(2), the order of whose first arguments is the same on all
+ * architectures but s390: seccomp profiles refuse clone3(2), whose arguments they cannot see.
+ */
+static inline pid_t kernel_clone_sibling(void)
+{
+	return (pid_t)syscall(SYS_clone, CLONE_SIBLING_FLAGS, NULL, NULL, NULL, NULL);
+}
+
+/* fork(2) with namespaces and a pidfd (NULL: none); the child goes on with a copy of everything. Raw, as this program has one thread only. */
 static inline pid_t kernel_clone(uint64_t flags, int *pidfd)
 {
 	struct {
 		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 	} arguments = {0};
-	arguments.flags = flags | CLONE_PIDFD_;
+	arguments.flags = pidfd == NULL ? flags : flags | CLONE_PIDFD_;
 	arguments.pidfd = (uint64_t)(uintptr_t)pidfd;
 	arguments.exit_signal = SIGCHLD;
 	return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);

@@ -1,11 +1,15 @@
 /* Limits, user and groups, capabilities, no_new_privs, seccomp. Raw system calls: there is one thread. */
 #include "../kernel.h"
+#include "../connection-io.h"
+#include "filter.h"
 #include "steps.h"
 
-#include <grp.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #define CAP_VERSION_3 0x20080522u
 #define CAP_BIT(number) (1ULL << (number))
@@ -13,10 +17,6 @@
 #define SECCOMP_SET_MODE_FILTER_ 1
 
 enum { MAX_CAPABILITY = 63, MAX_FILTER = 4096, FILTER_BYTES = 8 };
-
-struct capability_sets {
-	uint64_t effective, permitted, inheritable;
-};
 
 static int set_capabilities(const struct capability_sets *sets)
 {
@@ -108,11 +108,8 @@ static int raise_ambient(uint64_t ambient)
 	return 0;
 }
 
-int load_seccomp(struct init *init)
+static int load_seccomp(struct init *init, struct span program)
 {
-	struct span program;
-	if (!get_span(init->process, TAG_SECCOMP, &program) || program.length == 0)
-		return 0;
 	if (program.length % FILTER_BYTES != 0 || program.length / FILTER_BYTES > MAX_FILTER)
 		return fail(&init->report.failure, EINVAL, "load seccomp");
 	struct {
@@ -124,37 +121,78 @@ int load_seccomp(struct init *init)
 	return 0;
 }
 
-int finish_credentials(struct init *init)
+static int drop_to_wanted(struct init *init)
 {
-	if (!init->seccomp_later)
-		return 0;
-	if (load_seccomp(init) != 0)
-		return -1;
-	if (get_u32(init->process, TAG_NO_NEW_PRIVILEGES, 0))
-		return 0;
-	struct span capabilities = get_span_or_empty(init->process, TAG_CAPABILITIES);
-	struct capability_sets sets = wanted_sets(capabilities, permitted_now());
-	return set_capabilities(&sets) == 0 ? 0 : fail(&init->report.failure, errno, "set capabilities");
+	return set_capabilities(&init->capabilities) == 0 ? 0 : fail(&init->report.failure, errno, "set capabilities");
 }
 
-int become_user(struct init *init)
+/* Every system call that may come between now and the exec. */
+static bool passes_last_steps(const struct init *init, struct span program)
 {
-	struct init_report *report = &init->report;
-	struct failure *failure = &report->failure;
-	struct span capabilities = get_span_or_empty(init->process, TAG_CAPABILITIES);
-	bool no_new_privileges = get_u32(init->process, TAG_NO_NEW_PRIVILEGES, 0) != 0;
-	bool filtered = get_span_or_empty(init->process, TAG_SECCOMP).length > 0;
-	bool before_park = filtered && (get_u32(init->job->body, TAG_LAUNCH_FLAGS, 0) & LAUNCH_FLAG_SECCOMP_BEFORE_PARK) != 0;
-	init->seccomp_later = filtered && !before_park;
-	struct capability_sets sets = wanted_sets(capabilities, permitted_now());
-	struct capability_sets last = sets;
-	/* Without no_new_privs a filter is loaded with CAP_SYS_ADMIN only: kept until then, which is before the exec. */
-	if (filtered && !no_new_privileges) {
-		sets.permitted |= CAP_SYS_ADMIN_BIT;
-		sets.effective |= CAP_SYS_ADMIN_BIT;
+	bool inside = init->job->inside_pidfd >= 0;
+	bool terminal = get_u32(init->process, TAG_TTY, 0) != 0;
+	uint64_t control = (uint64_t)init->job->control_fd;
+	const struct {
+		struct filter_call call;
+		bool needed;
+	} steps[] = {
+		{{{0}, SYS_execve}, true},
+		{{{1}, SYS_exit_group}, true},
+		{{{control, 0, 1}, SYS_read}, true},
+		{{{control, 0, MSG_NOSIGNAL}, SYS_sendmsg}, true},
+		{{{0}, SYS_capset}, init->drop_later},
+		{{{CLONE_SIBLING_FLAGS}, SYS_clone}, inside},
+		{{{0}, SYS_setsid}, inside},
+		{{{0, TIOCSCTTY, 0}, SYS_ioctl}, terminal},
+	};
+	for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++)
+		if (steps[i].needed && !filter_passes(program, &steps[i].call))
+			return false;
+	return true;
+}
+
+/* Out of the message. */
+static int copy_program(struct init *init, struct span *program)
+{
+	uint8_t *copy = malloc(program->length);
+	if (copy == NULL)
+		return fail(&init->report.failure, ENOMEM, "load seccomp");
+	memcpy(copy, program->bytes, program->length);
+	program->bytes = copy;
+	return 0;
+}
+
+int settle_seccomp(struct init *init)
+{
+	struct span program = get_span_or_empty(init->process, TAG_SECCOMP);
+	bool asked_for = (get_u32(init->job->body, TAG_LAUNCH_FLAGS, 0) & LAUNCH_FLAG_SECCOMP_BEFORE_PARK) != 0;
+	bool inside = init->job->inside_pidfd >= 0;
+	bool filtered = program.length > 0;
+	bool now = filtered && (asked_for || passes_last_steps(init, program));
+	/* Others would see this process with a capability that the container has not. */
+	if (filtered && !now && inside && init->drop_later)
+		return fail_at(&init->report.failure, EACCES, "load seccomp", "without no_new_privs the profile must allow clone, read, sendmsg, capset, setsid");
+	if (filtered && copy_program(init, &program) != 0)
+		return -1;
+	if (inside)
+		forget_message();
+	if (!now) {
+		init->seccomp_later = program;
+		return 0;
 	}
-	if (drop_bounding(get_u64(capabilities, TAG_BOUNDING, 0)) != 0)
-		return fail(failure, errno, "drop capabilities");
+	bool drop = init->drop_later;
+	return load_seccomp(init, program) != 0 || (drop && drop_to_wanted(init) != 0) ? -1 : 0;
+}
+
+int finish_credentials(struct init *init)
+{
+	if (init->seccomp_later.length == 0)
+		return 0;
+	return load_seccomp(init, init->seccomp_later) != 0 || (init->drop_later && drop_to_wanted(init) != 0) ? -1 : 0;
+}
+
+static int become_ids(const struct init_report *report, struct failure *failure)
+{
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
 		return fail(failure, errno, "keep capabilities");
 	if (syscall(SYS_setgroups, report->gid_count, report->gids) != 0)
@@ -164,15 +202,31 @@ int become_user(struct init *init)
 	if (syscall(SYS_setresuid, report->uid, report->uid, report->uid) != 0)
 		return fail(failure, errno, "set user");
 	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+	return 0;
+}
+
+int become_user(struct init *init)
+{
+	struct failure *failure = &init->report.failure;
+	struct span capabilities = get_span_or_empty(init->process, TAG_CAPABILITIES);
+	bool no_new_privileges = get_u32(init->process, TAG_NO_NEW_PRIVILEGES, 0) != 0;
+	init->capabilities = wanted_sets(capabilities, permitted_now());
+	struct capability_sets sets = init->capabilities;
+	/* Without no_new_privs a filter is loaded with CAP_SYS_ADMIN only: kept until then, which is before the exec. */
+	init->drop_later = get_span_or_empty(init->process, TAG_SECCOMP).length > 0 && !no_new_privileges;
+	if (init->drop_later) {
+		sets.permitted |= CAP_SYS_ADMIN_BIT;
+		sets.effective |= CAP_SYS_ADMIN_BIT;
+	}
+	if (drop_bounding(get_u64(capabilities, TAG_BOUNDING, 0)) != 0)
+		return fail(failure, errno, "drop capabilities");
+	if (become_ids(&init->report, failure) != 0)
+		return -1;
 	if (set_capabilities(&sets) != 0)
 		return fail(failure, errno, "set capabilities");
-	if (raise_ambient(get_u64(capabilities, TAG_AMBIENT, 0) & last.permitted & last.inheritable) != 0)
+	if (raise_ambient(get_u64(capabilities, TAG_AMBIENT, 0) & init->capabilities.permitted & init->capabilities.inheritable) != 0)
 		return fail(failure, errno, "raise ambient capabilities");
-	if (no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return fail(failure, errno, "set no_new_privs");
-	if (!before_park)
-		return 0;
-	if (load_seccomp(init) != 0)
-		return -1;
-	return no_new_privileges || set_capabilities(&last) == 0 ? 0 : fail(failure, errno, "set capabilities");
+	/* A change of user made it what fs.suid_dumpable says. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ? fail(failure, errno, "set no_new_privs") : 0;
 }

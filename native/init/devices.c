@@ -4,6 +4,7 @@
 #include "steps.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 static mode_t to_file_type(uint32_t type)
@@ -11,21 +12,51 @@ static mode_t to_file_type(uint32_t type)
 	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
+static int make_node(int parent_fd, const char *name, struct span one)
+{
+	mode_t mode = to_file_type(get_u32(one, TAG_DEVICE_TYPE, 0)) | (get_u32(one, TAG_MODE, 0) & 07777);
+	dev_t device = makedev(get_u32(one, TAG_MAJOR, 0), get_u32(one, TAG_MINOR, 0));
+	if (mknodat(parent_fd, name, mode, device) != 0)
+		return -1;
+	return fchownat(parent_fd, name, get_u32(one, TAG_UID, 0), get_u32(one, TAG_GID, 0), AT_SYMLINK_NOFOLLOW);
+}
+
+/* The root of a pod with a user namespace opens no devices: a node outside of /dev is one of /dev, bound over an empty file. */
+static int bind_node(struct init *init, int parent_fd, const char *name, struct span one)
+{
+	static const char passing[] = ".berth-device";
+	int dev_fd = open_in_root(init->root_fd, span_of("/dev"), O_DIRECTORY);
+	int clone_fd = -1;
+	int place_fd = -1;
+	int result = -1;
+	if (dev_fd >= 0 && make_node(dev_fd, passing, one) == 0)
+		clone_fd = kernel_open_tree(dev_fd, passing, OPEN_TREE_CLONE_ | OPEN_TREE_CLOEXEC_ | AT_SYMLINK_NOFOLLOW);
+	if (clone_fd >= 0 && unlinkat(dev_fd, passing, 0) == 0 && mknodat(parent_fd, name, S_IFREG | 0600, 0) == 0)
+		place_fd = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place_fd >= 0)
+		result = kernel_move_mount(clone_fd, place_fd);
+	int error = errno;
+	const int fds[] = {dev_fd, clone_fd, place_fd};
+	for (unsigned i = 0; i < 3; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	errno = error;
+	return result;
+}
+
 static int make_device(struct init *init, struct span one)
 {
 	struct failure *failure = &init->report.failure;
 	struct span path = get_span_or_empty(one, TAG_PATH);
+	struct statvfs filesystem;
 	char name[256];
 	int parent_fd = make_parent_in_root(init->root_fd, path, name);
 	if (parent_fd < 0)
 		return fail_at_span(failure, errno, "make device", path);
-	mode_t mode = to_file_type(get_u32(one, TAG_DEVICE_TYPE, 0)) | (get_u32(one, TAG_MODE, 0) & 07777);
-	dev_t device = makedev(get_u32(one, TAG_MAJOR, 0), get_u32(one, TAG_MINOR, 0));
 	/* What the image has in its place is not what the node gives. */
 	unlinkat(parent_fd, name, 0);
-	int result = mknodat(parent_fd, name, mode, device);
-	if (result == 0)
-		result = fchownat(parent_fd, name, get_u32(one, TAG_UID, 0), get_u32(one, TAG_GID, 0), AT_SYMLINK_NOFOLLOW);
+	bool nodev = init->job->user_namespace.fd >= 0 && fstatvfs(parent_fd, &filesystem) == 0 && (filesystem.f_flag & ST_NODEV) != 0;
+	int result = nodev ? bind_node(init, parent_fd, name, one) : make_node(parent_fd, name, one);
 	int error = errno;
 	close(parent_fd);
 	return result == 0 ? 0 : fail_at_span(failure, error, "make device", path);

@@ -10,42 +10,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 /* One: static, as the gids make it long; fresh in each init, which is a child of its own. */
 static struct init the_init PAGE_ALIGNED;
-
-static void report(struct init *init, uint32_t kind)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	init->report.kind = kind;
-	size_t length = offsetof(struct init_report, gids) + init->report.gid_count * sizeof(uint32_t);
-	struct iovec iov = {&init->report, length};
-	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (init->terminal_fd >= 0 && kind == INIT_READY) {
-		header.msg_control = control.bytes;
-		header.msg_controllen = sizeof control.bytes;
-		struct cmsghdr *item = CMSG_FIRSTHDR(&header);
-		item->cmsg_level = SOL_SOCKET;
-		item->cmsg_type = SCM_RIGHTS;
-		item->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(item), &init->terminal_fd, sizeof(int));
-	}
-	sendmsg(init->job->control_fd, &header, MSG_NOSIGNAL);
-}
-
-/* 127: not found, 126: found but not run; as shells do. */
-_Noreturn static void give_up(struct init *init)
-{
-	int error = init->report.failure.error;
-	report(init, INIT_FAILED);
-	_exit(error == ENOENT ? 127 : 126);
-}
 
 static struct init *begin(const struct init_job *job)
 {
@@ -117,8 +86,14 @@ static int open_null(struct init *init)
 
 static int set_up_stdio(struct init *init, bool as_console)
 {
-	if (get_u32(init->process, TAG_TTY, 0))
-		return open_terminal(init, as_console);
+	if (get_u32(init->process, TAG_TTY, 0)) {
+		if (open_terminal(init, as_console) != 0)
+			return -1;
+		report(init, INIT_TERMINAL, init->terminal_fd);
+		close(init->terminal_fd);
+		init->terminal_fd = -1;
+		return 0;
+	}
 	for (int i = 0; i < 3; i++) {
 		int fd = init->job->stdio[i];
 		/* /dev/stdout opened anew by the user must work: what is the user's own may be opened, a device keeps its owner. */
@@ -169,7 +144,7 @@ void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* From here on only the control socket, the terminal's master until it is sent, and stdio are open. */
+/* After it only the control socket and stdio are open, nothing is mapped of the message, and the process is the container's user. */
 static int set_up_process(struct init *init, bool as_console)
 {
 	if (look_up_user(init) != 0 || build_program(init) != 0 || set_up_stdio(init, as_console) != 0 || set_rlimits(init) != 0)
@@ -177,8 +152,8 @@ static int set_up_process(struct init *init, bool as_console)
 	int entered = enter_cwd(init, false);
 	if (entered < 0)
 		return -1;
-	int keep[] = {init->job->control_fd, init->terminal_fd, entered == 1 ? init->root_fd : -1};
-	close_other_fds(keep, 3);
+	int keep[] = {init->job->control_fd, entered == 1 ? init->root_fd : -1};
+	close_other_fds(keep, 2);
 	umask(022);
 	reset_signals();
 	if (become_user(init) != 0 || (entered == 1 && enter_cwd(init, true) != 0))
@@ -188,32 +163,35 @@ static int set_up_process(struct init *init, bool as_console)
 	return 0;
 }
 
-static void report_ready(struct init *init)
+/* Becomes the program; before that it parks, if it is to, until the monitor says so, whose end is the end of this as well. */
+_Noreturn static void run_program(struct init *init, bool park)
 {
-	report(init, INIT_READY);
-	if (init->terminal_fd >= 0)
-		close(init->terminal_fd);
-	init->terminal_fd = -1;
+	bool inside = init->job->inside_pidfd >= 0;
+	bool terminal = get_u32(init->process, TAG_TTY, 0) != 0;
+	char go;
+	if (settle_seccomp(init) != 0)
+		end_init(init);
+	if (inside)
+		go_inside(init);
+	report(init, INIT_READY, -1);
+	ssize_t got = 1;
+	while (park && (got = read(init->job->control_fd, &go, 1)) < 0 && errno == EINTR)
+		;
+	if (got != 1)
+		_exit(1);
+	if ((!terminal || take_terminal(init) == 0) && finish_credentials(init) == 0)
+		exec_program(init);
+	end_init(init);
 }
 
 _Noreturn void run_container_init(const struct init_job *job)
 {
 	struct init *init = begin(job);
-	char go;
 	if (label_process(init) != 0 || join_cgroups(init, get_span_or_empty(job->body, TAG_CGROUP)) != 0 || new_namespaces(init) != 0 ||
-	    new_time_namespace(init) != 0 || set_up_files(init) != 0 ||
+	    new_time_namespace(init) != 0 || set_up_files(init) != 0 || choose_pid_namespace(init) != 0 ||
 	    enter_user_namespace(init, wanted_namespaces(init)) != 0 || set_up_process(init, true) != 0)
-		give_up(init);
-	report_ready(init);
-	/* Parked. The monitor's end is the end of this as well. */
-	ssize_t got;
-	while ((got = recv(job->control_fd, &go, 1, 0)) < 0 && errno == EINTR)
-		;
-	if (got != 1)
-		_exit(1);
-	if (finish_credentials(init) == 0)
-		exec_program(init);
-	give_up(init);
+		end_init(init);
+	run_program(init, true);
 }
 
 /* Before the filter, which may not know prctl: not inherited by a clone, kept over the exec. */
@@ -230,19 +208,16 @@ _Noreturn void run_exec_init(const struct init_job *job)
 	if (!has_tag(init->process, TAG_OOM_SCORE_ADJ))
 		take_oom_score_adj(job->target_pid);
 	if (label_process(init) != 0 || join_cgroups(init, job->body) != 0 || enter_time_namespace(init) != 0)
-		give_up(init);
-	if (setns(job->target_pidfd, CLONE_NEWNS | CLONE_NEWCGROUP_) != 0) {
+		end_init(init);
+	if (setns(job->inside_pidfd, CLONE_NEWNS | CLONE_NEWCGROUP_ | CLONE_NEWPID) != 0) {
 		fail(&init->report.failure, errno, "enter container");
-		give_up(init);
+		end_init(init);
 	}
 	init->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (init->root_fd < 0)
 		fail_at(&init->report.failure, errno, "open root", "/");
 	keep_orphans(init);
 	if (init->root_fd < 0 || enter_user_namespace(init, 0) != 0 || set_up_process(init, false) != 0)
-		give_up(init);
-	report_ready(init);
-	if (finish_credentials(init) == 0)
-		exec_program(init);
-	give_up(init);
+		end_init(init);
+	run_program(init, false);
 }

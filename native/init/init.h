@@ -1,6 +1,7 @@
 /*
- * What runs in a container before its program: cloned by the monitor, sets everything up, waits, execs. The monitor made the child with
- * the namespaces of its PID (CLONE_NEWPID, or pid_for_children); all else is done here.
+ * What runs in a container before its program: cloned by the monitor, sets everything up, waits, execs. For a PID namespace of its own the
+ * monitor made it there. A namespace that has processes already is entered last of all, by a clone of the one that did the work: what
+ * others can see, trace and open by /proc has the container's root, files and capabilities and nothing else (decision 0018).
  */
 #ifndef BERTH_INIT_H
 #define BERTH_INIT_H
@@ -11,10 +12,12 @@
 enum { MAX_GIDS = 1024 };
 
 enum init_report_kind {
-	/* Set up and parked (container), or about to exec (exec). With a terminal its master comes as SCM_RIGHTS. */
+	/* Set up and parked (container), or about to exec (exec). The sender is the process that goes on: it need not be the one that began. */
 	INIT_READY = 1,
 	/* Could not be set up, or (after READY) could not exec: stage "exec". The process exits right after. */
 	INIT_FAILED = 2,
+	/* The terminal's master comes as SCM_RIGHTS. Before READY. */
+	INIT_TERMINAL = 3,
 };
 
 /* What the init tells on its control socket (SOCK_SEQPACKET), one packet, gid_count gids of the array only. */
@@ -47,8 +50,9 @@ struct init_job {
 	int stdio[3];
 	/* Path of the pod's /dev/shm in the monitor's mount namespace; null: the host's /dev/shm. */
 	const char *shm_path;
-	/* For an exec: pidfd and pid of the container's init; -1 for a container. */
-	int target_pidfd;
+	/* A process of the PID namespace to enter, which has others in it; -1: this process was made in the right one. */
+	int inside_pidfd;
+	/* For an exec: the container's init, which `inside_pidfd` refers to. */
 	pid_t target_pid;
 	struct user_namespace user_namespace;
 };

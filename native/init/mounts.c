@@ -53,10 +53,9 @@ static int set_label(int fs_fd, struct span label)
 	return span_to_string(label, context, sizeof context) ? kernel_fsconfig(fs_fd, FSCONFIG_SET_STRING_, "context", context) : -1;
 }
 
-/* A new detached mount; -1 with errno. `label`: of its files, for SELinux; empty: the policy's. */
-static int new_filesystem(const char *fstype, char *options, unsigned attributes, struct span label)
+/* A new detached mount of a context, which is closed; -1 with errno. `label`: of its files, for SELinux; empty: the policy's. */
+static int mount_context(int fs_fd, char *options, unsigned attributes, struct span label)
 {
-	int fs_fd = kernel_fsopen(fstype);
 	int fd = -1;
 	if (fs_fd < 0)
 		return -1;
@@ -66,6 +65,11 @@ static int new_filesystem(const char *fstype, char *options, unsigned attributes
 	close(fs_fd);
 	errno = error;
 	return fd;
+}
+
+static int new_filesystem(const char *fstype, char *options, unsigned attributes, struct span label)
+{
+	return mount_context(kernel_fsopen(fstype), options, attributes, label);
 }
 
 /* "mount proc": what fails names what was mounted. */
@@ -119,7 +123,11 @@ static int mount_filesystem(struct init *init, struct span one)
 		return -1;
 	bool labelled = strcmp(fstype, "tmpfs") == 0 || strcmp(fstype, "devpts") == 0;
 	struct span label = get_span_or_empty(labelled ? init->job->body : (struct span){NULL, 0}, TAG_MOUNT_LABEL);
-	int fd = new_filesystem(fstype, options, to_attributes(get_u32(one, TAG_MOUNT_FLAGS, 0)), label);
+	bool proc_inside = strcmp(fstype, "proc") == 0 && init->job->inside_pidfd >= 0;
+	int fs_fd = proc_inside ? open_proc_inside(init) : kernel_fsopen(fstype);
+	if (proc_inside && fs_fd < 0)
+		return -1;
+	int fd = mount_context(fs_fd, options, to_attributes(get_u32(one, TAG_MOUNT_FLAGS, 0)), label);
 	const struct user_namespace *pod = &init->job->user_namespace;
 	/* Others take their owner from who mounts them. */
 	if (fd >= 0 && pod->fd >= 0 && strcmp(fstype, "devpts") == 0)

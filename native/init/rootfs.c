@@ -65,7 +65,7 @@ static bool takes_any_key(int fs_fd)
 }
 
 /* The mount's fd; -1; -2: the kernel does not know lowerdir+. */
-static int mount_overlay_by_parts(struct span rootfs, struct span label, struct failure *failure)
+static int mount_overlay_by_parts(struct span rootfs, struct span label, bool nodev, struct failure *failure)
 {
 	char context[FSCONFIG_STRING_MAX];
 	struct span rest = rootfs;
@@ -93,7 +93,7 @@ static int mount_overlay_by_parts(struct span rootfs, struct span label, struct 
 	kernel_fsconfig(fs_fd, FSCONFIG_SET_FLAG_, "volatile", NULL);
 	if (add_dir(fs_fd, "upperdir", get_span_or_empty(rootfs, TAG_UPPER_DIR), failure) == 0 &&
 	    add_dir(fs_fd, "workdir", get_span_or_empty(rootfs, TAG_WORK_DIR), failure) == 0) {
-		if (kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) != 0 || (fd = kernel_fsmount(fs_fd, 0)) < 0)
+		if (kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) != 0 || (fd = kernel_fsmount(fs_fd, nodev ? ATTR_NODEV : 0)) < 0)
 			fail_at_span(failure, errno, "mount overlay", get_span_or_empty(rootfs, TAG_UPPER_DIR));
 	}
 	close(fs_fd);
@@ -114,6 +114,7 @@ static int add_option(struct text *options, const char *key, struct span path, s
 struct overlay {
 	struct span layers;
 	struct span label;
+	bool nodev;
 };
 
 static int build_options(const struct overlay *overlay, size_t longest, struct text *options, struct failure *failure)
@@ -153,10 +154,11 @@ static int mount_overlay_by_options(const struct overlay *overlay, const char *t
 	}
 	if (options.cut)
 		return fail(failure, E2BIG, "mount overlay");
-	int result = mount("overlay", target, "overlay", 0, buffer);
+	unsigned long flags = overlay->nodev ? MS_NODEV : 0;
+	int result = mount("overlay", target, "overlay", flags, buffer);
 	if (result != 0 && errno == EINVAL) {
 		buffer[options.length - strlen(",volatile")] = 0;
-		result = mount("overlay", target, "overlay", 0, buffer);
+		result = mount("overlay", target, "overlay", flags, buffer);
 	}
 	if (result != 0)
 		return fail_at_span(failure, errno, "mount overlay", get_span_or_empty(overlay->layers, TAG_UPPER_DIR));
@@ -169,9 +171,11 @@ int mount_overlay(struct init *init, struct span layers, const char *place)
 	struct failure attempt = {0};
 	forget_volatile(get_span_or_empty(layers, TAG_WORK_DIR));
 	struct span label = get_span_or_empty(init->job->body, TAG_MOUNT_LABEL);
-	int fd = mount_overlay_by_parts(layers, label, &attempt);
+	/* A node that an image brings is the host's device, whoever opens it: the pod's root could have made none. */
+	bool nodev = init->job->user_namespace.fd >= 0;
+	int fd = mount_overlay_by_parts(layers, label, nodev, &attempt);
 	if (fd == -2) {
-		struct overlay overlay = {layers, label};
+		struct overlay overlay = {layers, label, nodev};
 		return mount_overlay_by_options(&overlay, place, &init->report.failure);
 	}
 	if (fd < 0) {

@@ -4,6 +4,10 @@
 
 #include "init.h"
 
+struct capability_sets {
+	uint64_t effective, permitted, inheritable;
+};
+
 struct init {
 	const struct init_job *job;
 	/* TAG_PROCESS */
@@ -17,8 +21,11 @@ struct init {
 	char **environment;
 	/* From passwd; "" = unknown. */
 	char home[256];
-	/* TAG_SECCOMP is still to be loaded, after the release. */
-	bool seccomp_later;
+	/* The program of TAG_SECCOMP, when it is still to be loaded after the release; a copy. */
+	struct span seccomp_later;
+	/* A capability that its loading needs is to go then. */
+	bool drop_later;
+	struct capability_sets capabilities;
 };
 
 /* rootfs.c: mounts the overlay on /proc (of our own mount namespace), root_fd refers to it. */
@@ -70,8 +77,24 @@ int make_devices(struct init *init, struct span body);
 int make_symlinks(struct init *init, struct span body);
 int make_volume_dirs(struct init *init, struct span body);
 
-/* terminal.c: opens a terminal in the container's /dev/pts, makes it stdio and the controlling one. */
+/* proc.c: a filesystem context (fsopen(2)) for procfs of the PID namespace that `inside_pidfd` is of; -1 with the failure set. */
+int open_proc_inside(struct init *init);
+
+/* terminal.c: opens a terminal in the container's /dev/pts and makes it stdio. */
 int open_terminal(struct init *init, bool as_console);
+/* Makes it the controlling one of this process's session. */
+int take_terminal(struct init *init);
+
+/* inside.c */
+/* Children are made in the namespace of `inside_pidfd` from here on; with the host's rights. */
+int choose_pid_namespace(struct init *init);
+/* Returns in a clone that is in that namespace; the caller's own process ends. */
+void go_inside(struct init *init);
+
+/* report.c */
+void report(struct init *init, uint32_t kind, int passed_fd);
+/* Reports the failure and exits. 127: not found, 126: found but not run; as shells do. */
+_Noreturn void end_init(struct init *init);
 
 /* user.c: who runs the process, by the files in the container. */
 int look_up_user(struct init *init);
@@ -81,8 +104,12 @@ int look_up_user(struct init *init);
 int raise_permitted(void);
 int set_rlimits(struct init *init);
 int become_user(struct init *init);
-int load_seccomp(struct init *init);
-/* What was put off until the release: the seccomp program and the capability that its loading needs. */
+/*
+ * Loads the seccomp program now when it lets the init's last steps pass; else that is put off until the release. For one that goes inside
+ * the message is gone afterwards: job->body and init->process are not to be read any more.
+ */
+int settle_seccomp(struct init *init);
+/* What was put off: the seccomp program and the capability that its loading needs. */
 int finish_credentials(struct init *init);
 
 /* program.c */

@@ -78,11 +78,14 @@ int open_terminal(struct init *init, bool as_console)
 		return fail(failure, errno, "own terminal");
 	if (as_console && bind_console(init, fd) != 0)
 		return -1;
-	if (ioctl(fd, TIOCSCTTY, 0) != 0)
-		return fail(failure, errno, "set controlling terminal");
 	for (int i = 0; i < 3; i++)
 		if (dup2(fd, i) < 0)
 			return fail(failure, errno, "terminal as stdio");
 	close(fd);
 	return 0;
+}
+
+int take_terminal(struct init *init)
+{
+	return ioctl(STDIN_FILENO, TIOCSCTTY, 0) == 0 ? 0 : fail(&init->report.failure, errno, "set controlling terminal");
 }

@@ -1,5 +1,6 @@
 /* time_namespaces(7): offsets of the monotonic and the boot-time clock. */
 #include "../kernel.h"
+#include "../processes.h"
 #include "steps.h"
 
 static void add_i64(struct text *text, int64_t number)
@@ -23,12 +24,12 @@ static int write_offsets(struct span body)
 		text_add(&text, "\n");
 	}
 	int fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
-	ssize_t written = fd < 0 ? -1 : write(fd, lines, text.length);
+	int result = fd < 0 ? -1 : write_whole(fd, lines, text.length);
 	int error = errno;
 	if (fd >= 0)
 		close(fd);
 	errno = error;
-	return written == (ssize_t)text.length ? 0 : -1;
+	return result;
 }
 
 int new_time_namespace(struct init *init)
@@ -52,7 +53,7 @@ int new_time_namespace(struct init *init)
 int enter_time_namespace(struct init *init)
 {
 	/* EINVAL: the kernel has none, so neither has the container. */
-	if (setns(init->job->target_pidfd, CLONE_NEWTIME_) == 0 || errno == EINVAL)
+	if (setns(init->job->inside_pidfd, CLONE_NEWTIME_) == 0 || errno == EINVAL)
 		return 0;
 	return fail(&init->report.failure, errno, "enter time namespace");
 }

@@ -90,8 +90,8 @@ static int open_ends(struct ends *ends, bool terminal, bool stdin_pipe, struct f
 	int pair[2];
 	for (unsigned i = 0; i < 4; i++)
 		ends->ours[i] = ends->theirs[i] = -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		return fail(failure, errno, "socketpair");
+	if (open_control(pair, failure) != 0)
+		return -1;
 	ends->ours[0] = pair[0];
 	ends->theirs[0] = pair[1];
 	for (unsigned i = 1; i < 4 && !terminal; i++) {
@@ -105,15 +105,16 @@ static int open_ends(struct ends *ends, bool terminal, bool stdin_pipe, struct f
 	return 0;
 }
 
-_Noreturn static void run_child(struct message *message, const struct ends *ends)
+_Noreturn static void run_child(struct message *message, const struct ends *ends, int inside_pidfd)
 {
-	int keep[MAX_FDS + 5];
+	int keep[MAX_FDS + 6];
 	unsigned count = 0;
 	for (uint32_t i = 0; i < message->fd_count; i++)
 		keep[count++] = message->fds[i];
 	for (unsigned i = 0; i < 4; i++)
 		keep[count++] = ends->theirs[i];
 	keep[count++] = monitor.user_namespace.fd;
+	keep[count++] = inside_pidfd;
 	/* Nothing of the monitor may stay open in a container's first process: not even while it is parked. */
 	close_other_fds(keep, count);
 	struct init_job job = {
@@ -123,7 +124,7 @@ _Noreturn static void run_child(struct message *message, const struct ends *ends
 		.control_fd = ends->theirs[0],
 		.stdio = {ends->theirs[1], ends->theirs[2], ends->theirs[3]},
 		.shm_path = monitor.has_shm ? monitor.shm_path : NULL,
-		.target_pidfd = -1,
+		.inside_pidfd = inside_pidfd,
 		.user_namespace = monitor.user_namespace,
 	};
 	run_container_init(&job);
@@ -137,7 +138,6 @@ static void on_control(struct watch *watch, uint32_t events)
 
 static int watch_ends(struct container *container, struct ends *ends, struct failure *failure)
 {
-	fcntl(ends->ours[0], F_SETFL, O_NONBLOCK);
 	if (loop_watch(&container->control, ends->ours[0], EPOLLIN, on_control) != 0)
 		return fail(failure, errno, "epoll");
 	ends->ours[0] = -1;
@@ -152,27 +152,35 @@ static int watch_ends(struct container *container, struct ends *ends, struct fai
 	return 0;
 }
 
-static int target_pidfd(struct span body, uint32_t pid_namespace, struct failure *failure)
+/* A process of the PID namespace that the container shares with others; -1: a new one, or the node's. */
+static int open_inside(struct span body, uint32_t pid_namespace, struct failure *failure)
 {
-	if (pid_namespace != PID_NAMESPACE_TARGET)
-		return pid_namespace == PID_NAMESPACE_POD ? dup(monitor.pod_init_pidfd) : -1;
-	int fd = kernel_pidfd_open((pid_t)get_u32(body, TAG_TARGET_PID, 0));
+	int fd = -1;
+	if (pid_namespace == PID_NAMESPACE_POD)
+		fd = fcntl(monitor.pod_init_pidfd, F_DUPFD_CLOEXEC, 3);
+	else if (pid_namespace == PID_NAMESPACE_TARGET)
+		fd = kernel_pidfd_open((pid_t)get_u32(body, TAG_TARGET_PID, 0));
+	else
+		return -1;
 	if (fd < 0)
-		fail(failure, errno, "target pid namespace");
+		fail(failure, errno, "enter pid namespace");
 	return fd;
 }
 
 static int clone_child(struct container *container, struct message *message, struct ends *ends, struct failure *failure)
 {
 	uint32_t pid_namespace = get_u32(message->body, TAG_PID_NAMESPACE, PID_NAMESPACE_NEW);
-	int target = target_pidfd(message->body, pid_namespace, failure);
-	pid_t pid = failure->error != 0 ? -1 : clone_into(pid_namespace, target, &container->pidfd, failure);
-	if (pid == 0)
-		run_child(message, ends);
-	if (target >= 0)
-		close(target);
-	if (pid < 0)
+	int inside = open_inside(message->body, pid_namespace, failure);
+	if (failure->error != 0)
 		return -1;
+	pid_t pid = kernel_clone(pid_namespace == PID_NAMESPACE_NEW ? CLONE_NEWPID : 0, &container->pidfd);
+	int error = errno;
+	if (pid == 0)
+		run_child(message, ends, inside);
+	if (inside >= 0)
+		close(inside);
+	if (pid < 0)
+		return fail(failure, error, "clone");
 	container->pid = pid;
 	return 0;
 }
@@ -224,7 +232,8 @@ void undo_create(struct container *container, struct asker asker, const struct f
 	container->asker.connection = 0;
 	container->remover = asker;
 	begin_removal(container);
-	go_on();
+	/* Not now: callers still hold containers. */
+	loop_tick_in(0);
 }
 
 void on_create(struct connection *connection, struct message *message)
@@ -248,44 +257,6 @@ void on_create(struct connection *connection, struct message *message)
 	tell_keep(container);
 }
 
-int receive_report(int fd, struct init_report *report, int *terminal_fd)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {report, sizeof *report};
-	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-	ssize_t length = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (length < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -1;
-	struct cmsghdr *item = CMSG_FIRSTHDR(&header);
-	if (item != NULL && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(terminal_fd, CMSG_DATA(item), sizeof(int));
-	return length < (ssize_t)offsetof(struct init_report, gids) ? -1 : 1;
-}
-
-static void on_init_ready(struct container *container, const struct init_report *report, int terminal_fd)
-{
-	if (container->oci != NULL) {
-		oci_user_known(container, report);
-		return;
-	}
-	struct writer *writer = begin_reply(container->asker);
-	container->ready = true;
-	if (terminal_fd >= 0 && stream_open(&container->out, terminal_fd, "stdout", &container->log) != 0)
-		close(terminal_fd);
-	if (writer != NULL) {
-		write_u32(writer, TAG_PID, (uint32_t)container->pid);
-		write_u32(writer, TAG_UID, report->uid);
-		write_u32(writer, TAG_GID, report->gid);
-		for (uint32_t i = 0; i < report->gid_count && i < MAX_GIDS; i++)
-			write_u32(writer, TAG_SUPPLEMENTAL_GID, report->gids[i]);
-		send_reply(container->asker, writer);
-	}
-	container->asker.connection = 0;
-}
-
 static void on_init_failed(struct container *container, const struct failure *failure)
 {
 	struct asker asker = container->asker;
@@ -297,6 +268,54 @@ static void on_init_failed(struct container *container, const struct failure *fa
 		reply_failure(asker, failure);
 }
 
+static void on_init_lost(struct container *container)
+{
+	struct failure failure = {0};
+	fail(&failure, ECHILD, "init");
+	on_init_failed(container, &failure);
+}
+
+/* Of one that went inside; it is our child and not reaped, so the pid is its own. */
+static bool take_over(struct container *container, pid_t pid)
+{
+	int pidfd = kernel_pidfd_open(pid);
+	if (pidfd < 0)
+		return false;
+	close(container->pidfd);
+	container->pidfd = pidfd;
+	container->pid = pid;
+	container->reaped = false;
+	tell_keep(container);
+	/* Told to end before this one was known. */
+	if (container->removing)
+		kernel_pidfd_send_signal(pidfd, SIGKILL);
+	return true;
+}
+
+static void on_init_ready(struct container *container, const struct sent_report *sent)
+{
+	const struct init_report *report = &sent->report;
+	if (container->oci != NULL) {
+		oci_user_known(container, report);
+		return;
+	}
+	if (sent->sender != container->pid && !take_over(container, sent->sender)) {
+		on_init_lost(container);
+		return;
+	}
+	container->ready = true;
+	struct writer *writer = begin_reply(container->asker);
+	if (writer != NULL) {
+		write_u32(writer, TAG_PID, (uint32_t)container->pid);
+		write_u32(writer, TAG_UID, report->uid);
+		write_u32(writer, TAG_GID, report->gid);
+		for (uint32_t i = 0; i < report->gid_count; i++)
+			write_u32(writer, TAG_SUPPLEMENTAL_GID, report->gids[i]);
+		send_reply(container->asker, writer);
+	}
+	container->asker.connection = 0;
+}
+
 static void on_control_closed(struct container *container)
 {
 	struct asker asker = container->asker;
@@ -305,9 +324,7 @@ static void on_control_closed(struct container *container)
 	if (container->oci != NULL)
 		return;
 	if (!container->ready || !container->released) {
-		struct failure failure = {0};
-		fail(&failure, ECHILD, "init");
-		on_init_failed(container, &failure);
+		on_init_lost(container);
 		return;
 	}
 	/* Closed by the exec. */
@@ -321,21 +338,48 @@ static void on_control_closed(struct container *container)
 	send_reply(asker, writer);
 }
 
+/* True: taken. */
+static bool take_terminal_of(struct container *container, int fd)
+{
+	return fd >= 0 && !container->ready && container->out.watch.fd < 0 && stream_open(&container->out, fd, "stdout", &container->log) == 0;
+}
+
+static void on_report(struct container *container, struct sent_report *sent)
+{
+	uint32_t kind = sent->report.kind;
+	/* What sets up for a binary is in no container's sight, and may be reaped before it is heard. */
+	bool right = container->oci != NULL || is_true_report(sent, container->pid, container->ready);
+	if (right && kind == INIT_TERMINAL && take_terminal_of(container, sent->fd))
+		return;
+	if (sent->fd >= 0)
+		close(sent->fd);
+	if (right && kind == INIT_FAILED)
+		on_init_failed(container, &sent->report.failure);
+	else if (right && kind == INIT_READY && !container->ready)
+		on_init_ready(container, sent);
+}
+
 void read_control(struct container *container)
 {
-	struct init_report report;
-	int terminal_fd = -1;
+	struct sent_report sent;
 	int got = 1;
-	while (container->control.fd >= 0 && (got = receive_report(container->control.fd, &report, &terminal_fd)) == 1) {
-		if (report.kind == INIT_READY) {
-			on_init_ready(container, &report, terminal_fd);
-			terminal_fd = -1;
-		} else {
-			on_init_failed(container, &report.failure);
-			return;
-		}
-	}
+	while (container->control.fd >= 0 && (got = receive_report(container->control.fd, &sent)) == 1)
+		on_report(container, &sent);
 	if (got < 0)
+		on_control_closed(container);
+}
+
+void read_controls(void)
+{
+	for (struct container *container = monitor.containers; container != NULL; container = container->next)
+		if (!container->ready)
+			read_control(container);
+}
+
+void end_control(struct container *container)
+{
+	read_control(container);
+	if (container->control.fd >= 0)
 		on_control_closed(container);
 }
 

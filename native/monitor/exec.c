@@ -55,17 +55,17 @@ static int fd_of(struct message *message, uint16_t tag)
 	return get_span(message->body, tag, &value) ? message->fds[to_u32(value)] : -1;
 }
 
-_Noreturn static void run_child(struct message *message, int control_fd, int target_pidfd, pid_t target_pid)
+_Noreturn static void run_child(struct message *message, int control_fd, const struct container *container)
 {
 	struct init_job job = {
 		.body = message->body,
 		.control_fd = control_fd,
 		.stdio = {fd_of(message, TAG_STDIN_FD), fd_of(message, TAG_STDOUT_FD), fd_of(message, TAG_STDERR_FD)},
-		.target_pidfd = target_pidfd,
+		.inside_pidfd = container->pidfd,
+		.target_pid = container->pid,
 		.user_namespace = monitor.user_namespace,
 	};
-	job.target_pid = target_pid;
-	int keep[] = {control_fd, target_pidfd, job.stdio[0], job.stdio[1], job.stdio[2], job.user_namespace.fd};
+	int keep[] = {control_fd, job.inside_pidfd, job.stdio[0], job.stdio[1], job.stdio[2], job.user_namespace.fd};
 	close_other_fds(keep, sizeof keep / sizeof keep[0]);
 	run_exec_init(&job);
 }
@@ -93,55 +93,98 @@ static void refuse(struct exec *exec, const struct failure *failure)
 	exec->asker.connection = 0;
 }
 
-static void read_exec_control(struct exec *exec)
+static void refuse_lost(struct exec *exec)
 {
-	struct init_report report;
-	int got = 1;
-	while (exec->control.fd >= 0 && (got = receive_report(exec->control.fd, &report, &exec->terminal_fd)) == 1) {
-		if (report.kind != INIT_READY) {
-			refuse(exec, &report.failure);
-			return;
-		}
-		exec->ready = true;
-	}
-	if (got >= 0)
-		return;
-	loop_close(&exec->control);
-	if (exec->ready) {
-		answer_exec(exec);
-		return;
-	}
 	struct failure failure = {0};
 	fail(&failure, ECHILD, "init");
 	refuse(exec, &failure);
 }
 
+static void on_exec_ready(struct exec *exec, pid_t pid)
+{
+	exec->pid = pid;
+	exec->ready = true;
+	if (exec->killed)
+		kill_tree(pid);
+}
+
+static void on_exec_report(struct exec *exec, struct sent_report *sent)
+{
+	uint32_t kind = sent->report.kind;
+	bool right = is_true_report(sent, exec->pid, exec->ready);
+	if (right && kind == INIT_TERMINAL && !exec->ready && exec->terminal_fd < 0) {
+		exec->terminal_fd = sent->fd;
+		return;
+	}
+	if (sent->fd >= 0)
+		close(sent->fd);
+	if (right && kind == INIT_FAILED)
+		refuse(exec, &sent->report.failure);
+	else if (right && kind == INIT_READY && !exec->ready)
+		on_exec_ready(exec, sent->sender);
+}
+
+static void on_control_closed(struct exec *exec)
+{
+	loop_close(&exec->control);
+	if (!exec->ready) {
+		refuse_lost(exec);
+		return;
+	}
+	answer_exec(exec);
+}
+
+static void read_exec_control(struct exec *exec)
+{
+	struct sent_report sent;
+	int got = 1;
+	while (exec->control.fd >= 0 && (got = receive_report(exec->control.fd, &sent)) == 1)
+		on_exec_report(exec, &sent);
+	if (got < 0)
+		on_control_closed(exec);
+}
+
+/* Frees it when nobody is left of whom an end could come. */
+static void hear_exec(struct exec *exec)
+{
+	read_exec_control(exec);
+	if (exec->control.fd < 0 && exec->pid == 0)
+		free_exec(exec);
+}
+
 static void on_control(struct watch *watch, uint32_t events)
 {
 	(void)events;
-	read_exec_control(WATCH_OWNER(watch, struct exec, control));
+	hear_exec(WATCH_OWNER(watch, struct exec, control));
+}
+
+void read_exec_controls(void)
+{
+	struct exec *next;
+	for (struct exec *exec = monitor.execs; exec != NULL; exec = next) {
+		next = exec->next;
+		if (!exec->ready && exec->oci == NULL)
+			hear_exec(exec);
+	}
 }
 
 static int start_exec(struct exec *exec, const struct container *container, struct message *message, struct failure *failure)
 {
 	int pair[2];
-	int pidfd = -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		return fail(failure, errno, "socketpair");
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	if (open_control(pair, failure) != 0)
+		return -1;
 	if (loop_watch(&exec->control, pair[0], EPOLLIN, on_control) != 0) {
 		int error = errno;
 		close(pair[0]);
 		close(pair[1]);
 		return fail(failure, error, "epoll");
 	}
-	exec->pid = clone_into(PID_NAMESPACE_TARGET, container->pidfd, &pidfd, failure);
+	exec->pid = kernel_clone(0, NULL);
 	if (exec->pid == 0)
-		run_child(message, pair[1], container->pidfd, container->pid);
+		run_child(message, pair[1], container);
+	int error = errno;
 	close(pair[1]);
-	if (pidfd >= 0)
-		close(pidfd);
-	return exec->pid < 0 ? -1 : 0;
+	return exec->pid < 0 ? fail(failure, error, "clone") : 0;
 }
 
 static int check_exec(const struct container *container, struct message *message)
@@ -186,18 +229,32 @@ void on_exec_kill(struct connection *connection, struct message *message)
 		oci_kill_exec(exec);
 	} else if (exec != NULL) {
 		struct container *container = find_container(span_of(exec->container_id));
-		kill_tree(exec->pid);
+		/* It may have gone inside, as another process, just now. */
+		read_exec_control(exec);
+		exec->killed = true;
+		if (exec->pid > 0)
+			kill_tree(exec->pid);
 		/* What was orphaned on the way is the container's init's child now, but still of the exec's session. */
-		if (container != NULL)
+		if (container != NULL && exec->pid > 0)
 			cgroup_kill_session(&container->joins, exec->pid);
 	}
 	reply_done(asker_of(connection, message));
 }
 
-void exec_exited(struct exec *exec, uint32_t exit_code)
+void exec_exited(struct exec *exec, pid_t pid, uint32_t exit_code)
 {
 	/* How the exec went is still in the socket when the program was quick. */
 	read_exec_control(exec);
+	if (exec->pid != pid)
+		return;
+	/* The one that set up; who went inside in its place has not told yet, and has the socket. */
+	if (!exec->ready && exec->control.fd >= 0) {
+		exec->pid = 0;
+		return;
+	}
+	/* The process is dead and has told of no failure, whoever else holds the socket open still. */
+	if (exec->control.fd >= 0)
+		on_control_closed(exec);
 	struct connection *connection = exec->running ? find_connection(exec->asker.connection) : NULL;
 	if (connection != NULL) {
 		struct writer *writer = write_message(MESSAGE_EVENT_EXEC_EXITED, 0, HEADER_FLAG_EVENT);
@@ -207,6 +264,18 @@ void exec_exited(struct exec *exec, uint32_t exit_code)
 		send_message(connection, writer);
 	}
 	free_exec(exec);
+}
+
+void end_lost_execs(const char *container_id)
+{
+	struct exec *next;
+	for (struct exec *exec = monitor.execs; exec != NULL; exec = next) {
+		next = exec->next;
+		if (exec->pid != 0 || exec->oci != NULL || !span_is(span_of(container_id), exec->container_id))
+			continue;
+		refuse_lost(exec);
+		free_exec(exec);
+	}
 }
 
 void hang_up_execs(uint32_t connection)

@@ -39,7 +39,7 @@ void tell_exited(const struct container *container)
 void container_exited(struct container *container, uint32_t exit_code)
 {
 	/* How the exec went is still in the socket when the program was quick. */
-	read_control(container);
+	end_control(container);
 	container->reaped = true;
 	container->phase = PHASE_EXITED;
 	container->exit_code = exit_code;
@@ -52,7 +52,7 @@ void container_exited(struct container *container, uint32_t exit_code)
 		cgroup_kill(&container->joins);
 	stream_finish(&container->out);
 	stream_finish(&container->err);
-	loop_close(&container->control);
+	end_lost_execs(container->id);
 	container->oom_killed = cgroup_oom_killed(&container->joins);
 	if (!container->removing)
 		tell_exited(container);
@@ -60,16 +60,41 @@ void container_exited(struct container *container, uint32_t exit_code)
 	end_attachments(container);
 }
 
+static void process_exited(struct container *container, pid_t pid, uint32_t exit_code)
+{
+	if (container->oci == NULL)
+		read_control(container);
+	/* The one that set up; another has gone inside in its place. */
+	if (container->pid != pid)
+		return;
+	/* The same, but the other has not told yet. It has the socket. */
+	if (container->oci == NULL && !container->ready && container->control.fd >= 0)
+		container->reaped = true;
+	else
+		container_exited(container, exit_code);
+}
+
+bool is_known(pid_t pid)
+{
+	for (struct container *container = monitor.containers; container != NULL; container = container->next)
+		if (container->pid == pid && !container->reaped)
+			return true;
+	for (struct exec *exec = monitor.execs; exec != NULL; exec = exec->next)
+		if (exec->pid == pid)
+			return true;
+	return pid == monitor.pod_init;
+}
+
 static void child_exited(pid_t pid, uint32_t exit_code)
 {
 	for (struct container *container = monitor.containers; container != NULL; container = container->next)
 		if (container->pid == pid && !container->reaped) {
-			container->foreign ? foreign_looked_up(container) : container_exited(container, exit_code);
+			container->foreign ? foreign_looked_up(container) : process_exited(container, pid, exit_code);
 			return;
 		}
 	for (struct exec *exec = monitor.execs; exec != NULL; exec = exec->next)
 		if (exec->pid == pid) {
-			exec_exited(exec, exit_code);
+			exec_exited(exec, pid, exit_code);
 			return;
 		}
 	if (pid == monitor.pod_init)
@@ -79,6 +104,13 @@ static void child_exited(pid_t pid, uint32_t exit_code)
 	/* Else an orphan that came to us as subreaper. */
 }
 
+/* The next dead child, still to be reaped; 0: none. */
+static pid_t next_dead(void)
+{
+	siginfo_t info = {0};
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 ? info.si_pid : 0;
+}
+
 void on_children(struct watch *watch, uint32_t events)
 {
 	(void)events;
@@ -86,7 +118,14 @@ void on_children(struct watch *watch, uint32_t events)
 	pid_t pid;
 	loop_tick_in(REST_AFTER_MS);
 	drain_child_signals(watch->fd);
-	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
-		child_exited(pid, to_exit_code(status));
+	while ((pid = next_dead()) > 0) {
+		/* One that was quick has told that it went inside, and can be seen to be ours as long as it is not reaped. */
+		if (!is_known(pid)) {
+			read_controls();
+			read_exec_controls();
+		}
+		if (waitpid(pid, &status, __WALL) == pid)
+			child_exited(pid, to_exit_code(status));
+	}
 	go_on();
 }

@@ -64,15 +64,16 @@ static int begin_look_up(struct container *container, struct message *message, s
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return fail(failure, errno, "socketpair");
 	container->look_up_fd = pair[0];
-	pid_t pid = clone_into(PID_NAMESPACE_HOST, -1, &container->pidfd, failure);
+	pid_t pid = kernel_clone(0, &container->pidfd);
 	if (pid == 0) {
-		struct init_job job = {.body = message->body, .control_fd = pair[1], .target_pidfd = -1, .user_namespace = {.fd = -1}};
+		struct init_job job = {.body = message->body, .control_fd = pair[1], .inside_pidfd = -1, .user_namespace = {.fd = -1}};
 		close_other_fds(&pair[1], 1);
 		run_user_look_up(&job);
 	}
+	int error = errno;
 	close(pair[1]);
 	if (pid < 0)
-		return -1;
+		return fail(failure, error, "clone");
 	container->pid = pid;
 	container->reaped = false;
 	return 0;
@@ -122,8 +123,7 @@ static void answer_look_up(struct container *container, const struct init_report
 
 void foreign_looked_up(struct container *container)
 {
-	static struct init_report report;
-	int none = -1;
+	static struct sent_report sent;
 	container->pid = 0;
 	container->reaped = true;
 	close(container->pidfd);
@@ -132,15 +132,17 @@ void foreign_looked_up(struct container *container)
 	forget_volatile(span_of(container->work_dir));
 	if (container->removing)
 		return;
-	int got = receive_report(container->look_up_fd, &report, &none);
-	if (got == 1 && report.kind == INIT_READY) {
+	int got = receive_report(container->look_up_fd, &sent);
+	if (got == 1 && sent.fd >= 0)
+		close(sent.fd);
+	if (got == 1 && sent.report.kind == INIT_READY) {
 		container->ready = true;
-		answer_look_up(container, &report);
+		answer_look_up(container, &sent.report);
 		return;
 	}
 	struct failure failure = {0};
 	fail(&failure, ECHILD, "look up user");
-	reply_failure(container->asker, got == 1 ? &report.failure : &failure);
+	reply_failure(container->asker, got == 1 ? &sent.report.failure : &failure);
 	container->asker.connection = 0;
 	free_container(container);
 }

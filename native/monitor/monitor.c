@@ -64,37 +64,6 @@ static void on_tick(void)
 	give_back_stack();
 }
 
-/* Children of a process that entered a PID namespace by setns(2) are made in it; we go back right after. */
-static pid_t clone_in_namespace(int namespace_pidfd, int *pidfd, struct failure *failure)
-{
-	int own_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-	if (own_fd < 0 || setns(namespace_pidfd, CLONE_NEWPID) != 0) {
-		fail(failure, errno, "enter pid namespace");
-		if (own_fd >= 0)
-			close(own_fd);
-		return -1;
-	}
-	pid_t pid = kernel_clone(0, pidfd);
-	if (pid == 0)
-		return 0;
-	int error = errno;
-	if (setns(own_fd, CLONE_NEWPID) != 0 && pid > 0)
-		kill(pid, SIGKILL);
-	close(own_fd);
-	return pid > 0 ? pid : fail(failure, error, "clone");
-}
-
-pid_t clone_into(uint32_t pid_namespace, int namespace_pidfd, int *pidfd, struct failure *failure)
-{
-	if (pid_namespace == PID_NAMESPACE_POD || pid_namespace == PID_NAMESPACE_TARGET) {
-		if (namespace_pidfd >= 0)
-			return clone_in_namespace(namespace_pidfd, pidfd, failure);
-		return fail(failure, EINVAL, "enter pid namespace");
-	}
-	pid_t pid = kernel_clone(pid_namespace == PID_NAMESPACE_NEW ? CLONE_NEWPID : 0, pidfd);
-	return pid >= 0 ? pid : fail(failure, errno, "clone");
-}
-
 static int open_directory(struct span body, const char *pods_directory, struct failure *failure)
 {
 	struct span id = get_span_or_empty(body, TAG_SANDBOX_ID);

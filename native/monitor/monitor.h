@@ -17,7 +17,7 @@ struct container {
 	/* Refers to the init, also after it was reaped; -1 before the clone. */
 	int pidfd;
 	uint32_t phase;
-	/* Its process was waited for. */
+	/* Its process was waited for. Before `ready`: the one that set up, whose place the one that goes inside has not taken yet. */
 	bool reaped;
 	/* The init has reported that it is set up. */
 	bool ready;
@@ -73,10 +73,13 @@ struct exec {
 	struct exec *next;
 	char id[MAX_ID_BYTES + 1];
 	char container_id[MAX_ID_BYTES + 1];
+	/* The one that sets up, then the one that went inside; 0: the first has ended and the second has not told yet. */
 	pid_t pid;
 	struct watch control;
 	struct asker asker;
 	bool ready;
+	/* To be killed as soon as it is known. */
+	bool killed;
 	/* EXEC was answered: the program runs. */
 	bool running;
 	/* The terminal's master; -1 = none. */
@@ -111,16 +114,17 @@ struct monitor {
 
 extern struct monitor monitor;
 
-/* Clones a child into the PID namespace that is asked for, by a process of it where it is not NEW or HOST; as fork. */
-pid_t clone_into(uint32_t pid_namespace, int namespace_pidfd, int *pidfd, struct failure *failure);
 struct container *find_container(struct span id);
 struct exec *find_exec(struct span id);
 
 /* create.c */
 void on_create(struct connection *connection, struct message *message);
 void on_start(struct connection *connection, struct message *message);
+void read_controls(void);
 /* Reads what the init has to say; called when its socket is ready, and once more before its exit is dealt with. */
 void read_control(struct container *container);
+/* Its process is dead: there is nothing more to come, whoever else may hold the socket open still. */
+void end_control(struct container *container);
 void free_container(struct container *container);
 /* CREATE is answered with the failure when nothing is left of it. */
 void undo_create(struct container *container, struct asker asker, const struct failure *failure);
@@ -129,6 +133,8 @@ struct container *new_container(struct span body);
 int open_log(struct container *container, struct message *message, struct failure *failure);
 
 /* exit.c */
+/* A container's or an exec's process. */
+bool is_known(pid_t pid);
 void on_children(struct watch *watch, uint32_t events);
 void container_exited(struct container *container, uint32_t exit_code);
 /* Writes the exit record, then tells everybody. */
@@ -148,7 +154,11 @@ void go_on_draining(struct container *container);
 /* exec.c */
 void on_exec(struct connection *connection, struct message *message);
 void on_exec_kill(struct connection *connection, struct message *message);
-void exec_exited(struct exec *exec, uint32_t exit_code);
+/* Execs of which nobody is left in the container are refused. */
+void end_lost_execs(const char *container_id);
+/* What execs and inits that were just made have to say. */
+void read_exec_controls(void);
+void exec_exited(struct exec *exec, pid_t pid, uint32_t exit_code);
 void free_exec(struct exec *exec);
 /* The program runs: EXEC is answered, with the terminal if there is one. */
 void answer_exec(struct exec *exec);
@@ -198,8 +208,24 @@ int map_mounts(struct message *message, struct failure *failure);
 /* pod-init.c: clones PID 1 of the pod's own PID namespace. */
 int start_pod_init(struct failure *failure);
 
-/* One report of an init: 1, 0 nothing now, -1 the socket was closed. `terminal_fd` becomes a passed fd or stays. */
-int receive_report(int fd, struct init_report *report, int *terminal_fd);
+/* report.c: what inits tell */
+/* Our end is [0], non-blocking; says of each packet who sent it. */
+int open_control(int pair[2], struct failure *failure);
+struct sent_report {
+	struct init_report report;
+	/* Who sent it, by the kernel's word. */
+	pid_t sender;
+	/* What came with it; -1 = none. Whoever does not take it closes it. */
+	int fd;
+};
+
+/* One report: 1, 0 nothing now, -1 the socket was closed. */
+int receive_report(int fd, struct sent_report *sent);
+/*
+ * A program that can trace an init may have taken its end of the socket. `known`: who is expected to send. Another one counts only as the
+ * process that went inside: with READY, and when it is a child of ours that belongs to nobody yet.
+ */
+bool is_true_report(const struct sent_report *sent, pid_t known, bool ready);
 
 /* Runs as the pod's monitor in a child of the launcher; `link_fd` is a socket to it. */
 _Noreturn void run_monitor(struct span body, const char *pods_directory, int link_fd);

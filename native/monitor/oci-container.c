@@ -99,7 +99,7 @@ int oci_create(struct container *container, struct message *message, const int t
 		.fd_count = message->fd_count,
 		.control_fd = theirs[0],
 		.shm_path = monitor.has_shm ? monitor.shm_path : NULL,
-		.target_pidfd = -1,
+		.inside_pidfd = -1,
 		.user_namespace = monitor.user_namespace,
 	};
 	int keep[MAX_FDS + 1];

@@ -76,7 +76,7 @@ static void on_ended(struct oci_call *call, uint32_t exit_code)
 	exec->terminal_fd = terminal_fd;
 	answer_exec(exec);
 	if (has_ended)
-		exec_exited(exec, ended_with);
+		exec_exited(exec, exec->pid, ended_with);
 	else if (own->killed)
 		kill_process(exec);
 }
@@ -100,7 +100,7 @@ static int begin(struct exec *exec, const struct container *container, struct me
 		"exec", "--detach", "--process", files[0], "--pid-file", files[1], terminal ? "--console-socket" : container->id, terminal ? files[2] : NULL, container->id, NULL,
 	};
 	struct oci_set_up_job job = {.oci = oci, .exec_file = files[0], .joins = &container->joins};
-	job.init = (struct init_job){.body = message->body, .control_fd = -1, .target_pidfd = -1, .target_pid = container->pid};
+	job.init = (struct init_job){.body = message->body, .control_fd = -1, .inside_pidfd = -1, .target_pid = container->pid};
 	struct oci_start start = {
 		.oci = oci,
 		.words = words,

@@ -1,19 +1,16 @@
 /* PID 1 of a pod-wide PID namespace: takes in orphans, nothing else. */
 #include "../kernel.h"
+#include "../empty-root.h"
 #include "../processes.h"
 #include "monitor.h"
 
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 /* Nobody's: as other runtimes' pause process. */
 enum { POD_INIT_ID = 65535 };
 
-/*
- * Containers of the pod see this process: by /proc/1/root one with CAP_SYS_PTRACE would be on the host's file system. Hence an empty root
- * and no rights of its own.
- */
+/* Containers of the pod see this process: hence an empty root and no rights of its own. */
 static int give_everything_up(void)
 {
 	struct {
@@ -21,15 +18,7 @@ static int give_everything_up(void)
 		int pid;
 	} header = {0x20080522, 0};
 	uint32_t none[6] = {0};
-	int fs_fd = kernel_fsopen("tmpfs");
-	if (fs_fd < 0 || unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0)
-		return -1;
-	if (kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) != 0)
-		return -1;
-	int root_fd = kernel_fsmount(fs_fd, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC);
-	int place_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root_fd < 0 || place_fd < 0 || kernel_move_mount(root_fd, place_fd) != 0 || fchdir(root_fd) != 0 ||
-	    kernel_pivot_root(".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
+	if (enter_empty_root() != 0)
 		return -1;
 	if (syscall(SYS_setgroups, 0, NULL) != 0 || syscall(SYS_setresgid, POD_INIT_ID, POD_INIT_ID, POD_INIT_ID) != 0 ||
 	    syscall(SYS_setresuid, POD_INIT_ID, POD_INIT_ID, POD_INIT_ID) != 0)
@@ -64,9 +53,11 @@ int start_pod_init(struct failure *failure)
 	char ready;
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return fail(failure, errno, "pod init");
-	pid_t pid = clone_into(PID_NAMESPACE_NEW, -1, &monitor.pod_init_pidfd, failure);
+	pid_t pid = kernel_clone(CLONE_NEWPID, &monitor.pod_init_pidfd);
 	if (pid == 0)
 		run_pod_init(ends[1]);
+	if (pid < 0)
+		fail(failure, errno, "pod init");
 	close(ends[1]);
 	if (pid > 0) {
 		monitor.pod_init = pid;

@@ -1,0 +1,5 @@
+/* A program that is quick. */
+int main(void)
+{
+	return 0;
+}
