@@ -8,6 +8,7 @@ import type {LaunchSpec, Monitor, MonitorRequest, ProcessSpec} from './native.js
 
 const utf8 = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const execLimits = {timeoutMs: 0, maxOutputBytes: 1 << 20};
+const ALL = 0x1ff_ffff_ffffn;
 
 interface Pod {
 	readonly rig: LaunchRig;
@@ -381,3 +382,27 @@ test('a monitor that dies while no launcher lives: the next launcher ends its co
 	await systemClock.sleep(20);
 	await (await next.createMonitor(rig.monitorRequest('pod'))).destroy();
 });
+
+podTest(
+	'a working directory of two thousand components that are not there is made, and one that is too long is refused by its path',
+	async (t, {rig, monitor, run}) => {
+		const deep = '/d'.repeat(2000);
+		t.deepEqual((await run('pwd', withProcess({cwd: deep}))).lines, [deep]);
+		const spec = withProcess({cwd: `/${'x'.repeat(256)}/y`})(await rig.launchSpec('pod', ''));
+		await t.throwsAsync(monitor.createContainer(spec), {instanceOf: SyscallError, message: /change directory \/x+.*ENAMETOOLONG/});
+	},
+);
+
+podTest(
+	"the pod's PID 1 shows no path of the node: neither in its arguments nor in its environment",
+	async (t, {rig, run}) => {
+		const {lines} = await run('tr "\\0" "|" < /proc/1/cmdline; echo; cat /proc/1/comm; wc -c < /proc/1/environ', spec => ({
+			...spec,
+			namespaces: {...spec.namespaces, pid: 'pod'},
+			process: {...spec.process, capabilities: {...spec.process.capabilities, bounding: ALL, effective: ALL, permitted: ALL}},
+		}));
+		t.deepEqual(lines, ['berth-launcher|', 'berth-pod-init', '0']);
+		t.false(lines.join().includes(rig.dir));
+	},
+	{namespaces: {network: true, ipc: true, uts: true, pid: true}},
+);

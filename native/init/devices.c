@@ -3,6 +3,7 @@
 #include "paths.h"
 #include "steps.h"
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -21,25 +22,45 @@ static int make_node(int parent_fd, const char *name, struct span one)
 	return fchownat(parent_fd, name, get_u32(one, TAG_UID, 0), get_u32(one, TAG_GID, 0), AT_SYMLINK_NOFOLLOW);
 }
 
-/* The root of a pod with a user namespace opens no devices: a node outside of /dev is one of /dev, bound over an empty file. */
-static int bind_node(struct init *init, int parent_fd, const char *name, struct span one)
+/* A detached mount of a node alone; -1 with errno. */
+static int mount_node(struct span one)
 {
-	static const char passing[] = ".berth-device";
-	int dev_fd = open_in_root(init->root_fd, span_of("/dev"), O_DIRECTORY);
-	int clone_fd = -1;
-	int place_fd = -1;
-	int result = -1;
-	if (dev_fd >= 0 && make_node(dev_fd, passing, one) == 0)
-		clone_fd = kernel_open_tree(dev_fd, passing, OPEN_TREE_CLONE_ | OPEN_TREE_CLOEXEC_ | AT_SYMLINK_NOFOLLOW);
-	if (clone_fd >= 0 && unlinkat(dev_fd, passing, 0) == 0 && mknodat(parent_fd, name, S_IFREG | 0600, 0) == 0)
-		place_fd = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (place_fd >= 0)
-		result = kernel_move_mount(clone_fd, place_fd);
+	/* Of our own mount namespace, as for images: a node can be cloned only where its mount is attached. */
+	static const char place[] = "/sys";
+	int fs_fd = kernel_fsopen("tmpfs");
+	int fd = -1;
+	int node_fd = -1;
+	int place_fd = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fs_fd >= 0 && place_fd >= 0 && kernel_fsconfig(fs_fd, FSCONFIG_CMD_CREATE_, NULL, NULL) == 0)
+		fd = kernel_fsmount(fs_fd, ATTR_NOSUID | ATTR_NOEXEC);
+	if (fd >= 0 && make_node(fd, "node", one) == 0 && kernel_move_mount(fd, place_fd) == 0) {
+		node_fd = kernel_open_tree(fd, "node", OPEN_TREE_CLONE_ | OPEN_TREE_CLOEXEC_ | AT_SYMLINK_NOFOLLOW);
+		int error = errno;
+		umount2(place, MNT_DETACH);
+		errno = error;
+	}
 	int error = errno;
-	const int fds[] = {dev_fd, clone_fd, place_fd};
+	const int fds[] = {fs_fd, fd, place_fd};
 	for (unsigned i = 0; i < 3; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	errno = error;
+	return node_fd;
+}
+
+/* The root of a pod with a user namespace opens no devices: there a node is one of elsewhere, bound over an empty file. */
+static int bind_node(int parent_fd, const char *name, struct span one)
+{
+	int node_fd = mount_node(one);
+	int place_fd = -1;
+	if (node_fd >= 0 && mknodat(parent_fd, name, S_IFREG | 0600, 0) == 0)
+		place_fd = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int result = place_fd < 0 ? -1 : kernel_move_mount(node_fd, place_fd);
+	int error = errno;
+	if (place_fd >= 0)
+		close(place_fd);
+	if (node_fd >= 0)
+		close(node_fd);
 	errno = error;
 	return result;
 }
@@ -56,7 +77,7 @@ static int make_device(struct init *init, struct span one)
 	/* What the image has in its place is not what the node gives. */
 	unlinkat(parent_fd, name, 0);
 	bool nodev = init->job->user_namespace.fd >= 0 && fstatvfs(parent_fd, &filesystem) == 0 && (filesystem.f_flag & ST_NODEV) != 0;
-	int result = nodev ? bind_node(init, parent_fd, name, one) : make_node(parent_fd, name, one);
+	int result = nodev ? bind_node(parent_fd, name, one) : make_node(parent_fd, name, one);
 	int error = errno;
 	close(parent_fd);
 	return result == 0 ? 0 : fail_at_span(failure, error, "make device", path);

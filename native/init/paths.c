@@ -93,6 +93,29 @@ static int make_last(int root_fd, const char *path, unsigned links)
 	return make_one(root_fd, parent, name, true, links);
 }
 
+/* All of `rest` below a directory that was just made: nothing of it is there. Takes the fd. */
+static int make_rest(int directory_fd, char *rest)
+{
+	for (char *name = rest + strspn(rest, "/"); *name != 0; name += strspn(name, "/")) {
+		char *end = name + strcspn(name, "/");
+		char after = *end;
+		*end = 0;
+		int fd = -1;
+		errno = ENOENT;
+		if (strcmp(name, "..") != 0 && (mkdirat(directory_fd, name, 0755) == 0 || errno == EEXIST))
+			fd = openat(directory_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int error = errno;
+		close(directory_fd);
+		errno = error;
+		if (fd < 0)
+			return -1;
+		directory_fd = fd;
+		*end = after;
+		name = end;
+	}
+	return directory_fd;
+}
+
 /* From the top, one after the other: a path has up to two thousand components, which is too deep to go down by recursion. */
 static int make_dirs(int root_fd, const char *path, unsigned links)
 {
@@ -111,11 +134,13 @@ static int make_dirs(int root_fd, const char *path, unsigned links)
 		char after = *end;
 		*end = 0;
 		fd = open_string(root_fd, partial, O_DIRECTORY);
-		if (fd >= 0)
-			close(fd);
-		else if (errno != ENOENT || make_last(root_fd, partial, links) != 0)
-			return -1;
+		bool missing = fd < 0 && errno == ENOENT;
+		if (missing && make_last(root_fd, partial, links) == 0)
+			fd = open_string(root_fd, partial, O_DIRECTORY);
 		*end = after;
+		if (fd < 0 || missing)
+			return fd < 0 ? -1 : make_rest(fd, end);
+		close(fd);
 	}
 	return open_string(root_fd, path, O_DIRECTORY);
 }
