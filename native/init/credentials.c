@@ -131,6 +131,7 @@ static bool passes_last_steps(const struct init *init, struct span program)
 {
 	bool inside = init->job->inside_pidfd >= 0;
 	bool terminal = get_u32(init->process, TAG_TTY, 0) != 0;
+	bool keep_orphans = (get_u32(init->job->body, TAG_LAUNCH_FLAGS, 0) & LAUNCH_FLAG_KEEP_ORPHANS) != 0;
 	uint64_t control = (uint64_t)init->job->control_fd;
 	const struct {
 		struct filter_call call;
@@ -144,6 +145,7 @@ static bool passes_last_steps(const struct init *init, struct span program)
 		{{{CLONE_SIBLING_FLAGS}, SYS_clone}, inside},
 		{{{0}, SYS_setsid}, inside},
 		{{{0, TIOCSCTTY, 0}, SYS_ioctl}, terminal},
+		{{{PR_SET_CHILD_SUBREAPER, 1}, SYS_prctl}, keep_orphans},
 	};
 	for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++)
 		if (steps[i].needed && !filter_passes(program, &steps[i].call))

@@ -168,11 +168,15 @@ _Noreturn static void run_program(struct init *init, bool park)
 {
 	bool inside = init->job->inside_pidfd >= 0;
 	bool terminal = get_u32(init->process, TAG_TTY, 0) != 0;
+	bool keep_orphans = (get_u32(init->job->body, TAG_LAUNCH_FLAGS, 0) & LAUNCH_FLAG_KEEP_ORPHANS) != 0;
 	char go;
 	if (settle_seccomp(init) != 0)
 		end_init(init);
 	if (inside)
 		go_inside(init);
+	/* Not inherited, but kept by the exec. */
+	if (keep_orphans)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	report(init, INIT_READY, -1);
 	ssize_t got = 1;
 	while (park && (got = read(init->job->control_fd, &go, 1)) < 0 && errno == EINTR)
@@ -194,13 +198,6 @@ _Noreturn void run_container_init(const struct init_job *job)
 	run_program(init, true);
 }
 
-/* Before the filter, which may not know prctl: not inherited by a clone, kept over the exec. */
-static void keep_orphans(const struct init *init)
-{
-	if (get_u32(init->job->body, TAG_LAUNCH_FLAGS, 0) & LAUNCH_FLAG_KEEP_ORPHANS)
-		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-}
-
 _Noreturn void run_exec_init(const struct init_job *job)
 {
 	struct init *init = begin(job);
@@ -216,7 +213,6 @@ _Noreturn void run_exec_init(const struct init_job *job)
 	init->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (init->root_fd < 0)
 		fail_at(&init->report.failure, errno, "open root", "/");
-	keep_orphans(init);
 	if (init->root_fd < 0 || enter_user_namespace(init, 0) != 0 || set_up_process(init, false) != 0)
 		end_init(init);
 	run_program(init, false);
