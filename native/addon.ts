@@ -85,6 +85,8 @@ export interface Addon {
 	syncFilesystem(path: string, callback: Callback<void>): void;
 	/** A connected socket to localhost of a network namespace ('' = the host's). */
 	dialPod(netnsPath: string, port: number, timeoutMs: number, callback: Callback<number>): void;
+	mountTmpfs(path: string, sizeBytes: number, callback: Callback<void>): void;
+	unmountDirectory(path: string, callback: Callback<void>): void;
 	/** Makes the FIFO when it is missing; `write` 0 = the reading end, 1 = both, so that it has no end before it is closed. */
 	openFifo(path: string, write: 0 | 1, callback: Callback<number>): void;
 	/** The descriptor that holds the lock, or -1: somebody else has it. */

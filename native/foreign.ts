@@ -1,6 +1,6 @@
 import path from 'node:path';
 import {addon, callAddon} from './addon.js';
-import {writeProcess, writeRootfs} from './launch-spec.js';
+import {writeCgroup, writeProcess, writeRootfs} from './launch-spec.js';
 import type {ForeignContainer} from './native.js';
 import {BodyWriter} from './protocol.js';
 import {TAG} from './protocol-numbers.js';
@@ -15,7 +15,7 @@ export async function openForeign({
 	launch,
 }: ForeignContainer): Promise<{readonly body: BodyWriter; readonly fds: readonly number[]}> {
 	const body = new BodyWriter().string(TAG.CONTAINER_ID, containerId);
-	if (launch !== null) writeProcess(writeRootfs(body, launch.rootfs), launch.process).strings(TAG.VOLUME_DIR, launch.volumeDirs);
+	if (launch !== null) writeProcess(writeRootfs(writeCgroup(body, launch.cgroup), launch.rootfs), launch.process).strings(TAG.VOLUME_DIR, launch.volumeDirs);
 	const fds: number[] = [];
 	const open = async (tag: number, fifo: string | null, write: 0 | 1): Promise<void> => {
 		if (fifo === null) return;

@@ -23,6 +23,8 @@ export function openKernel(clock: Clock): Kernel {
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),
 		dialPod: async (netnsPath, port, timeoutMs) =>
 			new Socket({fd: await callAddon(done => addon.dialPod(netnsPath ?? '', port, timeoutMs, done)), allowHalfOpen: true}),
+		mountTmpfs: async (path, sizeBytes) => await callAddon(done => addon.mountTmpfs(path, sizeBytes, done)),
+		unmountDirectory: async path => await callAddon(done => addon.unmountDirectory(path, done)),
 		openFifoReader: async path => toFifoReader(await callAddon(done => addon.openFifo(path, 0, done))),
 		openFifoWriter: async path => toFifoWriter(await callAddon(done => addon.openFifo(path, 1, done))),
 		lockFile: async path => toLock(await callAddon(done => addon.lockFile(path, done))),

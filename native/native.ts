@@ -164,8 +164,8 @@ export interface ForeignContainer {
 	readonly stderrPath: string | null;
 	/** Held open, so that the container's stdin has no end before it is closed. */
 	readonly stdinPath: string | null;
-	/** Where and for whom the user is looked up; null: nobody, root is answered. The directories of volumes are made in it. */
-	readonly launch: Pick<LaunchSpec, 'rootfs' | 'process' | 'volumeDirs'> | null;
+	/** Its cgroup is made, in the rootfs its user is looked up and directories of volumes are made; null: nothing of this, root is answered. */
+	readonly launch: Pick<LaunchSpec, 'cgroup' | 'rootfs' | 'process' | 'volumeDirs'> | null;
 }
 
 /** What an OCI runtime's binary is called with. */
@@ -388,6 +388,10 @@ export interface Kernel {
 	runProgram(request: ProgramRequest, signal: AbortSignal | null): Promise<ProgramResult>;
 	/** Removes a tree without following anything out of it. Idempotent. Crosses no mount point. */
 	removeTree(path: string): Promise<void>;
+	/** A tmpfs of mode 1777, no suid, devices or programs, at the directory, which is made when missing. EEXIST: one is there. */
+	mountTmpfs(path: string, sizeBytes: number): Promise<void>;
+	/** Takes all mounts off a directory and removes it. Idempotent. */
+	unmountDirectory(path: string): Promise<void>;
 	/** Makes the FIFO (mode 0600) when it is missing. Its stream ends when a writer came and all are gone. Follows no symlink. */
 	openFifoReader(path: string): Promise<FifoReader>;
 	/** The same for writing; what is written before a reader comes stays in the FIFO, and waits once that is full. */

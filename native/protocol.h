@@ -128,7 +128,7 @@ enum message_type {
 	/* ATTACH_ID, SKIPPED_BYTES. Sent to the connection that attached, after its pipes were closed: the container has ended. */
 	MESSAGE_EVENT_ATTACH_ENDED = 45,
 
-	/* CONTAINER_ID, [LOG], [STDOUT_FD], [STDERR_FD]: what to read its output from, [STDIN_FD]: to be held open, [ROOTFS, PROCESS: its USER,
+	/* CONTAINER_ID, [CGROUP: the keeper puts its processes there], [LOG], [STDOUT_FD], [STDERR_FD]: what to read its output from, [STDIN_FD]: to be held open, [ROOTFS, PROCESS: its USER,
 	 * VOLUME_DIR*] -> [UID, GID, SUPPLEMENTAL_GID*: with ROOTFS]. A container whose process is another's (a shim's): the monitor has its log and its end.
 	 * SIGNAL and EXEC are not for it. Nothing is mounted any more when the reply comes. */
 	MESSAGE_CREATE_FOREIGN = 54,

@@ -6,11 +6,13 @@ import {KeyedLock} from '../base/keyed-lock.js';
 import type {Logger} from '../base/log.js';
 import type {Cni} from '../cni/cni.js';
 import type {ImageStore} from '../image/image.js';
-import type {ExitRecord, LauncherEvents, LauncherOptions, Native} from '../native/native.js';
-import {absoluteDirs, openCgroups} from './cgroup/hierarchies.js';
+import type {ShimWire} from '../proto/shim.js';
+import type {ExitRecord, Launcher, LauncherEvents, LauncherOptions, Native} from '../native/native.js';
+import {absoluteDirs, openCgroups, type CgroupHierarchies} from './cgroup/hierarchies.js';
 import {recordExit} from './container/exit.js';
 import {EventBus} from './events/bus.js';
 import {openHandlers} from './handler/handlers.js';
+import type {ShimParts} from './handler/shim-v2/handler.js';
 import type {Runtime, RuntimeOptions} from './runtime.js';
 import {Monitors} from './sandbox/monitors.js';
 import {probeUserNamespaces} from './sandbox/user-namespace-support.js';
@@ -29,6 +31,8 @@ export interface RuntimeParts {
 	readonly log: Logger;
 	/** The static binary of launcher, monitor and init. */
 	readonly launcherBinaryPath: string;
+	/** Read when a runtime handler is of type shim-v2. */
+	loadShimWire(): ShimWire;
 	/** Wished for launcher and monitors; clamped to what is allowed. */
 	readonly launcherOomScoreAdj: number;
 }
@@ -57,7 +61,12 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 	const events = new Ups(parts.log);
 	const launcher = await parts.native.openLauncher(launcherOptions(options, parts, absoluteDirs(cgroups, `${options.cgroupRoot}/launcher`)), events);
 	const userNamespaces = await probeUserNamespaces(options.rootDir, {launcher, kernel: parts.native.kernel, log: parts.log});
-	const handlers = await openHandlers(options.handlers, {launcher, kernel: parts.native.kernel, userNamespaces});
+	const handlers = await openHandlers(options.handlers, {
+		launcher,
+		kernel: parts.native.kernel,
+		userNamespaces,
+		shims: toShimParts(options, parts, {launcher, cgroups}),
+	});
 	for (const {name, problem} of handlers.list()) if (problem !== null) parts.log.warn({handler: name, problem}, 'runtime handler cannot be used');
 	const runtime: Runtime = {
 		options,
@@ -81,6 +90,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 	events.runtime = runtime;
 	await recover(runtime);
 	const close = async (): Promise<void> => {
+		await handlers.close();
 		launcher.close();
 		await journal.close();
 	};
@@ -101,6 +111,16 @@ async function openState(path: string, records: Iterable<AnyRecord>, parts: Runt
 
 function launcherOptions(options: RuntimeOptions, parts: RuntimeParts, cgroupDirs: readonly string[]): LauncherOptions {
 	return {binaryPath: parts.launcherBinaryPath, runDir: options.runDir, rootDir: options.rootDir, cgroupDirs, oomScoreAdj: parts.launcherOomScoreAdj};
+}
+
+function toShimParts(
+	options: RuntimeOptions,
+	parts: RuntimeParts,
+	{launcher, cgroups}: {readonly launcher: Launcher; readonly cgroups: CgroupHierarchies},
+): ShimParts {
+	const {native, clock, log, launcherBinaryPath, loadShimWire} = parts;
+	const {runDir, rootDir} = options;
+	return {launcher, kernel: native.kernel, clock, log, cgroups, runDir, rootDir, launcherBinaryPath, loadWire: loadShimWire};
 }
 
 /** Facts from the monitors, on their way up. They may come as soon as the launcher is connected; recovery reads the same from the monitors' lists. */

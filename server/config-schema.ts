@@ -82,7 +82,7 @@ const handlerName = v.pipe(text, v.regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$
 const handler = v.pipe(
 	v.strictObject(
 		{
-			type: oneOf('native', 'oci'),
+			type: oneOf('native', 'oci', 'shim-v2'),
 			path: v.optional(textOrPath, ''),
 			options: v.optional(texts, []),
 			timeout_ms: v.optional(integer(100, 600_000), 60_000),
@@ -234,7 +234,7 @@ export const KEYS = {
 		handlers: key(
 			handlers,
 			noHandlers,
-			'A table per further runtime handler, by the name that runtime_handler (a RuntimeClass\'s handler) gives it: type ("native"; "oci": runc, crun), path of the binary, options (put before its command), timeout_ms (a call of the binary is killed then; 60000). The default "" is native.\n[runtime.handlers.runc]\ntype = "oci"\npath = "/usr/sbin/runc"',
+			'A table per further runtime handler, by the name that runtime_handler (a RuntimeClass\'s handler) gives it: type ("native"; "oci": runc, crun; "shim-v2": kata and others with a shim of the protocol of containerd), path of the binary, options (oci: put before its command; shim-v2: config_path=…, or binary_name=… and root=… of its shim for runc), timeout_ms (a call of the binary is killed then; 60000). The default "" is native.\n[runtime.handlers.runc]\ntype = "oci"\npath = "/usr/sbin/runc"',
 		),
 		pids_limit: key(
 			integer(0, 4_194_304),

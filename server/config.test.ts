@@ -50,7 +50,7 @@ for (const [what, content, message] of [
 	[
 		'a handler of a type that does not exist',
 		'[runtime.handlers.kata]\ntype = "vm"\n',
-		':2: runtime.handlers.kata.type: must be one of "native", "oci", is "vm"',
+		':2: runtime.handlers.kata.type: must be one of "native", "oci", "shim-v2", is "vm"',
 	],
 	[
 		'a path for the native handler',

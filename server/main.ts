@@ -16,6 +16,7 @@ import {takeDaemonLock} from './daemon-lock.js';
 import {createGrpcServer, shutDown} from './grpc-server.js';
 import {assertHost} from './host.js';
 import {openMetricsEndpoint} from './metrics-endpoint.js';
+import {loadShim} from '../proto/loader.js';
 import {launcherBinaryPath, toCniOptions, toImageOptions, toRuntimeOptions, toStreamingOptions} from './options.js';
 import {bindSocket} from './socket.js';
 import {openStreamingServer} from './streaming/server.js';
@@ -89,6 +90,7 @@ async function openDaemon(config: Config, {proxy, log, closing}: Opening): Promi
 		clock: systemClock,
 		log: log.child({room: 'runtime'}),
 		launcherBinaryPath: launcherBinaryPath(),
+		loadShimWire: loadShim,
 		launcherOomScoreAdj: config.runtime.launcher_oom_score_adj,
 	});
 	closing.add('close the runtime', () => opened.close());

@@ -17,12 +17,18 @@ constexpr unsigned kOpenTreeClone = 1;
 constexpr unsigned kAtRecursive = 0x8000;
 // linux/magic.h
 constexpr long kNsfsMagic = 0x6e736673;
+constexpr long kTmpfsMagic = 0x01021994;
 
 void MakeParents(const std::string& path) {
 	for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
 		const std::string dir = path.substr(0, slash);
 		if (mkdir(dir.c_str(), 0755) != 0 && errno != EEXIST) Fail("make directory", dir);
 	}
+}
+
+bool IsMountPoint(const std::string& path) {
+	struct stat own, parent;
+	return stat(path.c_str(), &own) == 0 && stat((path + "/..").c_str(), &parent) == 0 && own.st_dev != parent.st_dev;
 }
 
 void PinNetworkNamespace(int pid, const std::string& path) {
@@ -44,6 +50,38 @@ void UnpinNetworkNamespace(const std::string& path) {
 	while (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
 	if (errno != EINVAL && errno != ENOENT) Fail("unpin network namespace", path);
 	if (unlink(path.c_str()) != 0 && errno != ENOENT) Fail("remove pin of network namespace", path);
+}
+
+void MountTmpfs(const std::string& path, double sizeBytes) {
+	struct statfs info;
+	MakeParents(path);
+	if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) Fail("make directory", path);
+	if (statfs(path.c_str(), &info) == 0 && info.f_type == kTmpfsMagic && IsMountPoint(path)) throw Failure{"mount tmpfs", EEXIST, path};
+	const std::string options = "mode=1777,size=" + std::to_string(static_cast<unsigned long long>(sizeBytes));
+	if (mount("shm", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) != 0) Fail("mount tmpfs", path);
+}
+
+void UnmountDirectory(const std::string& path) {
+	while (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
+	if (errno != EINVAL && errno != ENOENT) Fail("unmount", path);
+	if (rmdir(path.c_str()) != 0 && errno != ENOENT) Fail("remove directory", path);
+}
+
+// mountTmpfs(path, sizeBytes, callback)
+NAN_METHOD(MountShm) {
+	Arguments arguments(info);
+	std::string path = arguments.String();
+	const double sizeBytes = arguments.Number();
+	v8::Local<v8::Function> callback = arguments.Function();
+	if (arguments.ok()) Submit(callback, [=] { MountTmpfs(path, sizeBytes); });
+}
+
+// unmountDirectory(path, callback)
+NAN_METHOD(Unmount) {
+	Arguments arguments(info);
+	std::string path = arguments.String();
+	v8::Local<v8::Function> callback = arguments.Function();
+	if (arguments.ok()) Submit(callback, [=] { UnmountDirectory(path); });
 }
 
 // pinNetworkNamespace(pid, path, callback)
@@ -102,6 +140,8 @@ NAN_METHOD(OpenLaunchFilesOffLoop) {
 
 void InitMounts(v8::Local<v8::Object> exports) {
 	Nan::SetMethod(exports, "pinNetworkNamespace", Pin);
+	Nan::SetMethod(exports, "mountTmpfs", MountShm);
+	Nan::SetMethod(exports, "unmountDirectory", Unmount);
 	Nan::SetMethod(exports, "unpinNetworkNamespace", Unpin);
 	Nan::SetMethod(exports, "openLaunchFiles", OpenLaunchFilesOffLoop);
 }

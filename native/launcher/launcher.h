@@ -7,6 +7,10 @@
 
 enum { MAX_CGROUP_DIRS = 32, MAX_LOG_PIPES = 2 };
 
+/* pause.c: whether the program was started as such, and what it does then. */
+bool is_pause(const char *name);
+_Noreturn void run_pause(void);
+
 struct launcher_options {
 	/* Canonical after open_directories(). */
 	char run_dir[400];

@@ -209,7 +209,8 @@ int main(int count, char **arguments)
 {
 	static struct launcher_options options PAGE_ALIGNED;
 	struct failure failure = {0};
-	(void)count;
+	if (count > 0 && is_pause(arguments[0]))
+		run_pause();
 	kernel_close_range(3, UINT_MAX, 0);
 	if (!parse_options(&options, arguments))
 		return 2;

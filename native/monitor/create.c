@@ -186,7 +186,7 @@ static int clone_child(struct container *container, struct message *message, str
 }
 
 /* A cgroup that others may be in is nothing to kill in: its own are those that the plan makes. */
-static bool own_joins(struct span cgroup, struct path_list *joins)
+bool own_joins(struct span cgroup, struct path_list *joins)
 {
 	struct span rest = cgroup;
 	struct span join;

@@ -37,7 +37,10 @@ static int open_stream(struct container *container, struct stream *stream, int f
 
 static int open_files(struct container *container, struct message *message, struct failure *failure)
 {
-	if (open_log(container, message, failure) != 0)
+	struct span cgroup = get_span_or_empty(message->body, TAG_CGROUP);
+	if (!own_joins(cgroup, &container->joins))
+		return fail(failure, ENOMEM, "create");
+	if (open_log(container, message, failure) != 0 || cgroup_apply(cgroup, &container->made, failure) != 0)
 		return -1;
 	if (open_stream(container, &container->out, take_fd(message, TAG_STDOUT_FD), failure) != 0 ||
 	    open_stream(container, &container->err, take_fd(message, TAG_STDERR_FD), failure) != 0)
@@ -98,8 +101,9 @@ void on_create_foreign(struct connection *connection, struct message *message)
 	container->reaped = true;
 	container->ready = !look_up;
 	if (open_files(container, message, &failure) != 0 || (look_up && begin_look_up(container, message, &failure) != 0)) {
-		reply_failure(asker, &failure);
+		cgroup_remove(&container->made, false);
 		free_container(container);
+		reply_failure(asker, &failure);
 	} else if (look_up) {
 		container->asker = asker;
 	} else {
@@ -142,9 +146,11 @@ void foreign_looked_up(struct container *container)
 	}
 	struct failure failure = {0};
 	fail(&failure, ECHILD, "look up user");
-	reply_failure(container->asker, got == 1 ? &sent.report.failure : &failure);
+	struct asker asker = container->asker;
 	container->asker.connection = 0;
+	cgroup_remove(&container->made, false);
 	free_container(container);
+	reply_failure(asker, got == 1 ? &sent.report.failure : &failure);
 }
 
 void free_foreign(struct container *container)
@@ -210,6 +216,7 @@ void go_on_draining(struct container *container)
 	stream_finish(&container->out);
 	stream_finish(&container->err);
 	container->phase = PHASE_EXITED;
+	container->oom_killed = container->oom_killed || cgroup_oom_killed(&container->joins);
 	tell_exited(container);
 	end_attachments(container);
 }

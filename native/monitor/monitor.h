@@ -131,6 +131,8 @@ void undo_create(struct container *container, struct asker asker, const struct f
 struct container *new_container(struct span body);
 /* The log of a body that has one. */
 int open_log(struct container *container, struct message *message, struct failure *failure);
+/* Those of a CGROUP group that nobody else is in; false: no memory. */
+bool own_joins(struct span cgroup, struct path_list *joins);
 
 /* exit.c */
 /* A container's or an exec's process. */

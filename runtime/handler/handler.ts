@@ -44,6 +44,8 @@ export interface RuntimeHandler {
  */
 export interface PodRuntime extends Omit<Monitor, 'createContainer' | 'createOciContainer' | 'createForeign' | 'foreignStarted' | 'foreignExited'> {
 	createContainer(spec: LaunchSpec, facts: LaunchFacts): Promise<CreatedContainer>;
+	/** The pod's network is there (or is the host's): what waits for it may begin. On failure destroy() undoes it. */
+	whenNetworked?(): Promise<void>;
 }
 
 /** What a LaunchSpec has in the kernel's words, in those of the CRI: for runtimes that do these things themselves. */

@@ -5,16 +5,19 @@ import {fakeRuntime, onNetwork, sandboxConfig} from '../fake-runtime.js';
 import {sandboxRecord} from '../fake-records.js';
 import {runSandbox} from '../sandbox/run.js';
 import {openHandlers, RuntimeHandlers} from './handlers.js';
+import type {ShimParts} from './shim-v2/handler.js';
 import {nativeHandler} from './native-handler.js';
 
 const never = new AbortController().signal;
+// No handler here is of type shim-v2.
+const NO_SHIMS = {} as ShimParts;
 const ALIAS = {name: 'test-handler', type: 'native', path: '', options: [], timeoutMs: 1000} as const;
 
 async function setUp(t: {teardown(work: () => Promise<void>): void}) {
 	const fake = await fakeRuntime();
 	t.teardown(fake.remove);
 	const {launcher} = fake;
-	return {...fake, parts: {launcher, kernel: fake.runtime.kernel, userNamespaces: fake.runtime.userNamespaces}};
+	return {...fake, parts: {launcher, kernel: fake.runtime.kernel, userNamespaces: fake.runtime.userNamespaces, shims: NO_SHIMS}};
 }
 
 test('"" is native and always there; an alias of it makes pods that keep its name', async t => {

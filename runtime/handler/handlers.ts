@@ -5,22 +5,32 @@ import type {UserNamespaceSupport} from '../sandbox/user-namespace-support.js';
 import type {HandlerOptions, RuntimeHandler} from './handler.js';
 import {openOciHandler} from './oci/handler.js';
 import {nativeHandler} from './native-handler.js';
+import {Shims, type ShimParts} from './shim-v2/handler.js';
 import {unconfiguredHandler} from './unconfigured-handler.js';
 
 export interface HandlerParts {
 	readonly launcher: Launcher;
 	readonly kernel: Kernel;
 	readonly userNamespaces: UserNamespaceSupport;
+	/** Used only when a handler is of type shim-v2. */
+	readonly shims: ShimParts;
 }
 
 /** The configured ways to run pods, by name; '' = native is always there. */
 export class RuntimeHandlers {
 	readonly #handlers = new Map<string, RuntimeHandler>();
 	readonly #launcher: Launcher;
+	readonly #shims: Shims | null;
 
-	constructor(launcher: Launcher, handlers: readonly RuntimeHandler[]) {
+	constructor(launcher: Launcher, handlers: readonly RuntimeHandler[], shims: Shims | null = null) {
+		this.#shims = shims;
 		this.#launcher = launcher;
 		for (const handler of handlers) this.#handlers.set(handler.name, handler);
+	}
+
+	/** Lets go of what the handlers hold in the daemon; the pods go on. */
+	async close(): Promise<void> {
+		await this.#shims?.close();
 	}
 
 	/** The default first, then as configured. */
@@ -52,11 +62,14 @@ export class RuntimeHandlers {
 
 /** Looks at each configured runtime. Never throws for one that cannot be used: its `problem` says why. */
 export async function openHandlers(options: readonly HandlerOptions[], parts: HandlerParts): Promise<RuntimeHandlers> {
-	const handlers = await Promise.all(options.map(one => openHandler(one, parts)));
-	return new RuntimeHandlers(parts.launcher, [nativeHandler('', parts.launcher, parts.userNamespaces), ...handlers]);
+	const shims = options.some(({type}) => type === 'shim-v2') ? await Shims.open(parts.shims) : null;
+	const handlers = await Promise.all(options.map(one => openHandler(one, {parts, shims})));
+	return new RuntimeHandlers(parts.launcher, [nativeHandler('', parts.launcher, parts.userNamespaces), ...handlers], shims);
 }
 
-async function openHandler(options: HandlerOptions, parts: HandlerParts): Promise<RuntimeHandler> {
+async function openHandler(options: HandlerOptions, {parts, shims}: {readonly parts: HandlerParts; readonly shims: Shims | null}): Promise<RuntimeHandler> {
+	const {name} = options;
 	if (options.type === 'oci') return await openOciHandler(options, parts);
-	return nativeHandler(options.name, parts.launcher, parts.userNamespaces);
+	if (options.type === 'shim-v2' && shims !== null) return await shims.openHandler(options);
+	return nativeHandler(name, parts.launcher, parts.userNamespaces);
 }

@@ -2,6 +2,7 @@ import {AlreadyExistsError, CancelledError, UnavailableError, UnimplementedError
 import {Rollback} from '../../base/rollback.js';
 import type {PodSandboxConfig__Output} from '../../proto/cri.js';
 import type {MonitorRequest} from '../../native/native.js';
+import type {Attachment} from '../../cni/cni.js';
 import type {PodRuntime, RuntimeHandler} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
 import {explain} from '../spec/explain.js';
@@ -79,10 +80,16 @@ async function makeNetworkedMonitor(runtime: Runtime, {intent, handler}: Plan, s
 	const place = {hierarchies: runtime.cgroups, shmSizeBytes: runtime.options.shmSizeBytes, selinux};
 	const monitor = await createPod(handler, intent, toMonitorRequest(intent, place));
 	runtime.monitors.add(monitor);
-	if (intent.attachment === null) return [];
-	await runtime.kernel.pinNetworkNamespace(monitor.pid, netnsPath(runtime, intent.id));
+	const ips = intent.attachment === null ? [] : await attachNetwork(runtime, intent.attachment, {pid: monitor.pid, signal});
 	throwIfCancelled(signal, 'RunPodSandbox');
-	return (await runtime.cni.attach(intent.attachment, signal)).ips;
+	await monitor.whenNetworked?.();
+	return ips;
+}
+
+async function attachNetwork(runtime: Runtime, attachment: Attachment, pod: {readonly pid: number; readonly signal: AbortSignal}): Promise<readonly string[]> {
+	await runtime.kernel.pinNetworkNamespace(pod.pid, netnsPath(runtime, attachment.sandboxId));
+	throwIfCancelled(pod.signal, 'RunPodSandbox');
+	return (await runtime.cni.attach(attachment, pod.signal)).ips;
 }
 
 /** What cannot be undone now stays as a sandbox that is stopping, so that StopPodSandbox and recovery go on with it. */

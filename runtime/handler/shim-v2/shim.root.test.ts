@@ -47,7 +47,13 @@ async function makeRig(t: ExecutionContext, args: readonly string[], more: {read
 		await events.close();
 		await rm(dir, {recursive: true, force: true});
 	});
-	const binary = {path: more.path ?? SHIM, eventsPath: shimEventsPath(dir), socketDir: join(dir, 's'), env: [`PATH=${process.env['PATH'] ?? ''}`]};
+	const binary = {
+		path: more.path ?? SHIM,
+		eventsPath: shimEventsPath(dir),
+		socketDir: join(dir, 's'),
+		timeoutMs: 60_000,
+		env: [`PATH=${process.env['PATH'] ?? ''}`],
+	};
 	return {dir, id, bundleDir, binary, ooms};
 }
 

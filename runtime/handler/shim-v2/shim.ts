@@ -4,8 +4,6 @@ import type {ShimWire, Timestamp__Output} from '../../../proto/shim.js';
 
 /** The namespace that containerd's CRI plugin uses; shims keep their sockets apart by it. */
 export const SHIM_NAMESPACE = 'k8s.io';
-const START_TIMEOUT_MS = 60_000;
-const DELETE_TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 64 << 10;
 
 /** How a shim binary is run. */
@@ -16,6 +14,8 @@ export interface ShimBinary {
 	readonly eventsPath: string;
 	/** Short: the shim's own socket, 65 characters more, must fit into 107. null: where the shim puts it by itself. */
 	readonly socketDir: string | null;
+	/** A call of the binary that takes longer is killed. */
+	readonly timeoutMs: number;
 	/** PATH and the like, KEY=value. */
 	readonly env: readonly string[];
 }
@@ -49,7 +49,7 @@ export async function startShim(
 		containerd_grpc_address: binary.eventsPath,
 		...(binary.socketDir === null ? {} : {socket_dir: binary.socketDir}),
 	});
-	const result = await run(kernel, binary, {...task, action: 'start', stdin, timeoutMs: START_TIMEOUT_MS});
+	const result = await run(kernel, binary, {...task, action: 'start', stdin});
 	return toAddress(wire, Buffer.from(result.stdout));
 }
 
@@ -67,7 +67,7 @@ export async function deleteShim(
 	binary: ShimBinary,
 	task: {readonly id: string; readonly bundleDir: string},
 ): Promise<TaskExit> {
-	const result = await run(kernel, binary, {...task, action: 'delete', stdin: new Uint8Array(), timeoutMs: DELETE_TIMEOUT_MS});
+	const result = await run(kernel, binary, {...task, action: 'delete', stdin: new Uint8Array()});
 	const {exit_status, exited_at} = wire.command.Delete.responseDeserialize(Buffer.from(result.stdout));
 	return {exitCode: exit_status, finishedAtNs: toNs(exited_at)};
 }
@@ -77,10 +77,10 @@ interface Action {
 	readonly bundleDir: string;
 	readonly action: 'start' | 'delete';
 	readonly stdin: Uint8Array;
-	readonly timeoutMs: number;
 }
 
-async function run(kernel: Kernel, binary: ShimBinary, {id, bundleDir, action, stdin, timeoutMs}: Action): Promise<ProgramResult> {
+async function run(kernel: Kernel, binary: ShimBinary, {id, bundleDir, action, stdin}: Action): Promise<ProgramResult> {
+	const {timeoutMs} = binary;
 	const what = `${binary.path} ${action}`;
 	const address = ['-namespace', SHIM_NAMESPACE, '-address', binary.eventsPath, '-publish-binary', '/bin/true', '-id', id];
 	const result = await kernel.runProgram(

@@ -1,3 +1,4 @@
+import {UnavailableError} from '../../../base/errors.js';
 import type {Clock} from '../../../base/clock.js';
 import type {Any, CreateTaskRequest, ExecProcessRequest, ShimWire, StateResponse__Output} from '../../../proto/shim.js';
 import {toNs, type ShimAddress, type TaskExit} from './shim.js';
@@ -107,7 +108,12 @@ export class ShimTasks {
 
 	/** Lets the shim end once it has no task any more. */
 	async shutdown(id: string): Promise<void> {
-		await this.#unlessGone(this.#call(this.#wire.task.Shutdown, {id, now: false}));
+		try {
+			await this.#unlessGone(this.#call(this.#wire.task.Shutdown, {id, now: false}));
+		} catch (error) {
+			// It may end before it has answered.
+			if (!(error instanceof UnavailableError)) throw error;
+		}
 	}
 
 	async #call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response> {
