@@ -28,6 +28,11 @@ int cgroup_attach_program(struct span program, struct failure *failure);
 bool cgroup_joins(struct span body, struct path_list *joins);
 /* Puts the calling process there. */
 int cgroup_join(const char *directory, struct failure *failure);
+/*
+ * The same, deeper: into the cgroup that the process `pid` is in, below `directory`. For when the container gave its controllers to cgroups of its own making: on v2
+ * such a directory takes no process (EBUSY; cgroup-v2.rst, "No Internal Process Constraint").
+ */
+int cgroup_join_nested(const char *directory, pid_t pid, struct failure *failure);
 /* SIGKILL to all processes in it and below, as one step where the kernel can (cgroup.kill, the freezer); else nothing more can be made in it from then on. `joins`: its directory in each hierarchy. */
 void cgroup_kill(const struct path_list *joins);
 /* Lets go on what v1's freezer holds: it would not even die. v2 has no such need. */

@@ -1,4 +1,5 @@
 import {readFile} from 'node:fs/promises';
+import {release} from 'node:os';
 import {join} from 'node:path';
 import {PROJECT_DIR} from '../fixtures/images.js';
 import type {Outcomes} from './report.js';
@@ -8,10 +9,14 @@ export interface Machine {
 	readonly apparmor: boolean;
 	/** Of the runtime handler under test, as it announces itself; the default one must have them. */
 	readonly userNamespaces: boolean;
+	/** Id-mapped mounts of tmpfs, where the tests' daemon has its run directory (Linux 6.3). */
+	readonly idMappedTmpfs: boolean;
 }
 
 const USER_NAMESPACES = / › UserNamespaces › /;
 const APPARMOR = /^\[k8s\.io\] AppArmor /;
+/** critest tries a mount of its own first, below the state directory that Status names. */
+const ID_MAPPED = / when Host idmap mount support is needed /;
 /** Registered only where SELinux is enabled, so they are not listed. */
 const SELINUX = /SELinux/;
 
@@ -19,6 +24,12 @@ const SELINUX = /SELinux/;
 export async function readSpecNames(): Promise<readonly string[]> {
 	const text = await readFile(join(PROJECT_DIR, 'critest/conformance/specs.txt'), 'utf8');
 	return text.split('\n').filter(line => line !== '' && !line.startsWith('#'));
+}
+
+/** Of this kernel. */
+export function hasIdMappedTmpfs(): boolean {
+	const [major = 0, minor = 0] = release().split('.').map(Number);
+	return major > 6 || (major === 6 && minor >= 3);
 }
 
 export async function hasAppArmor(): Promise<boolean> {
@@ -32,9 +43,10 @@ export async function hasAppArmor(): Promise<boolean> {
 }
 
 /** Why a spec may skip itself on this machine; null: it may not. */
-export function forcedSkip(name: string, {apparmor, userNamespaces}: Machine): string | null {
+export function forcedSkip(name: string, {apparmor, userNamespaces, idMappedTmpfs}: Machine): string | null {
 	if (!userNamespaces && USER_NAMESPACES.test(name)) return 'no runtime handler found which supports user namespaces';
-	return !apparmor && APPARMOR.test(name) ? 'AppArmor is disabled on this host' : null;
+	if (!apparmor && APPARMOR.test(name)) return 'AppArmor is disabled on this host';
+	return !idMappedTmpfs && ID_MAPPED.test(name) ? 'ID mapping is not supported with path: /dev/shm/' : null;
 }
 
 /**

@@ -6,7 +6,7 @@ import {buildImages, PINNED_REPOSITORY, PROJECT_DIR, type RegistryContent} from 
 import {openRegistry} from '../fixtures/registry.js';
 import {runOk} from '../rig/command.js';
 import {removePods, startDaemon, TOOLS_DIR, type Daemon, type DaemonChoices} from '../rig/daemon.js';
-import {differences, hasAppArmor, readSpecNames} from './expected.js';
+import {differences, hasAppArmor, hasIdMappedTmpfs, readSpecNames} from './expected.js';
 import {toOutcomes, type Outcomes} from './report.js';
 
 /** The one digest that critest names itself: of an image that only its authors' registry has. */
@@ -129,7 +129,11 @@ export async function runSuite(choices: SuiteChoices): Promise<SuiteResult> {
 		await removePods(daemon.cri);
 		const leaks = await daemon.leaks();
 		const partial = choices.args.some(arg => /^--?ginkgo\.(?:focus|skip|label-filter)/.test(arg));
-		const machine = {apparmor: await hasAppArmor(), userNamespaces: await announcesUserNamespaces(daemon, choices.runtimeHandler ?? '')};
+		const machine = {
+			apparmor: await hasAppArmor(),
+			idMappedTmpfs: hasIdMappedTmpfs(),
+			userNamespaces: await announcesUserNamespaces(daemon, choices.runtimeHandler ?? ''),
+		};
 		const differ = differences(outcomes, machine, partial ? null : await readSpecNames());
 		if (exitCode === 0 && leaks.length === 0 && differ.length === 0) await rm(dir, {recursive: true, force: true});
 		return {exitCode, outcomes, differences: differ, leaks};

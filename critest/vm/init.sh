@@ -25,7 +25,8 @@ mount_kernel_filesystems() {
 	ln -sf /proc/self/fd/1 /dev/stdout
 	ln -sf /proc/self/fd/2 /dev/stderr
 	mount -t tmpfs -o mode=755 tmpfs /run
-	mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	# As systemd does it.
+	mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup
 }
 
 # They are brought along; the kernel loads by this name what else it needs.

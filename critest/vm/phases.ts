@@ -23,7 +23,7 @@ export function toTestJob(kind: Vm['kind'], command: string): string {
 
 const POD_LIFECYCLE = 'build/critest/pod-lifecycle.root.test.js';
 /** The shell of the VM spells it out. */
-const CGROUP_FILES = 'build/runtime/cgroup/*.root.test.js';
+const CGROUP_FILES = 'build/runtime/cgroup/*.root.test.js build/native/cgroup.root.test.js';
 /** What tells within minutes whether pods and cgroups work with v2 alone. */
 export const SHORT_JOB = toTestJob('uml', `${RUN_TESTS} ${POD_LIFECYCLE} ${CGROUP_FILES}`);
 /** What differs by the kernel's controllers, its age and its CPUs. */

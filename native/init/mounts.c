@@ -3,9 +3,11 @@
 #include "paths.h"
 #include "steps.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 static unsigned to_attributes(uint32_t flags)
 {
@@ -197,16 +199,47 @@ static void link_controllers(int directory_fd, struct span name)
 	}
 }
 
-static int mount_hierarchy(struct init *init, struct span one, struct span target, int directory_fd, unsigned attributes)
+/*
+ * The host's own mount of the unified hierarchy, for a container in the host's cgroup namespace. Not a mount made anew: in that namespace its options would become
+ * those of the hierarchy, for the whole host (apply_cgroup_root_flags in kernel/cgroup/cgroup.c), and systemd's nsdelegate be lost. Detached; -1: it is elsewhere.
+ */
+static int clone_unified(struct span name, unsigned attributes)
+{
+	char path[PATH_MAX];
+	struct text text = text_over(path, sizeof path);
+	struct statfs status;
+	struct mount_attributes wanted = {.set = attributes};
+	text_add(&text, "/sys/fs/cgroup/");
+	text_add_span(&text, name);
+	int fd = text.cut ? -1 : kernel_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE_ | OPEN_TREE_CLOEXEC_);
+	if (fd < 0)
+		return -1;
+	if (fstatfs(fd, &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC_ && kernel_mount_setattr(fd, 0, &wanted) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int open_hierarchy(struct init *init, struct span one, char *options, unsigned attributes)
 {
 	char fstype[32];
+	if (!span_to_string(get_span_or_empty(one, TAG_FSTYPE), fstype, sizeof fstype)) {
+		errno = EINVAL;
+		return -1;
+	}
+	bool hosts = get_u32(init->job->body, TAG_CGROUP_NAMESPACE, CGROUP_NAMESPACE_NEW) != CGROUP_NAMESPACE_NEW;
+	int fd = hosts && strcmp(fstype, "cgroup2") == 0 ? clone_unified(get_span_or_empty(one, TAG_NAME), attributes) : -1;
+	return fd >= 0 ? fd : new_filesystem(fstype, options, attributes, (struct span){NULL, 0});
+}
+
+static int mount_hierarchy(struct init *init, struct span one, struct span target, int directory_fd, unsigned attributes)
+{
 	char options[256];
 	char name[256];
-	if (!span_to_string(get_span_or_empty(one, TAG_FSTYPE), fstype, sizeof fstype) ||
-	    !span_to_string(get_span_or_empty(one, TAG_MOUNT_DATA), options, sizeof options) ||
+	if (!span_to_string(get_span_or_empty(one, TAG_MOUNT_DATA), options, sizeof options) ||
 	    !span_to_string(get_span_or_empty(one, TAG_NAME), name, sizeof name) || strchr(name, '/') != NULL || strcmp(name, "..") == 0)
 		return fail_mount(init, EINVAL, "cgroup", target);
-	int fd = new_filesystem(fstype, options, attributes, (struct span){NULL, 0});
+	int fd = open_hierarchy(init, one, options, attributes);
 	if (fd < 0)
 		return fail_mount(init, errno, "cgroup", target);
 	if (directory_fd < 0)
