@@ -8,7 +8,7 @@ import {SHORT_JOB} from './phases.js';
 /** The short form of `make test-cgroup2`. user-mode Linux, of which the VM is made, is for x86_64 only; in a VM there is no other one. */
 const isPossible = process.arch === 'x64' && patientMs(1) === 1;
 const vmTest = isPossible ? test.serial : test.serial.skip;
-const DEADLINE_MS = 270_000;
+const DEADLINE_MS = 285_000;
 
 /** Processes by their mount namespace. */
 async function listInNamespace(namespace: string): Promise<readonly string[]> {
