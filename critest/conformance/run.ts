@@ -1,10 +1,11 @@
 import {parseArgs} from 'node:util';
+import {RUNTIME} from '../handlers/handlers.js';
 import {runSuite, type SuiteResult} from './suite.js';
 import type {Outcome} from './report.js';
 
 /**
  * `make critest`: the CRI conformance suite against a fresh daemon, over SPDY and then over WebSocket (`--transport=spdy|websocket|both`), for the runtime
- * handler `--handler=NAME`, in `--parallel N` processes, in the random order of `--seed=N`. All other arguments go to critest (`--ginkgo.focus=…`).
+ * handler `--handler=runc` or `crun`, in `--parallel N` processes, in the random order of `--seed=N`. All other arguments go to critest (`--ginkgo.focus=…`).
  * Fails when anything differs from critest/conformance/specs.txt or anything is left behind.
  */
 
@@ -43,7 +44,7 @@ const {transports, ...choices} = parseChoices(process.argv.slice(2));
 const summary: string[] = [];
 let good = true;
 for (const transport of transports) {
-	const result = await runSuite({...choices, transport, format: null, quiet: false});
+	const result = await runSuite({...choices, transport, format: null, quiet: false, daemon: choices.runtimeHandler === '' ? {} : {runtime: RUNTIME}});
 	printResult(result);
 	const {outcomes, differences, leaks, exitCode} = result;
 	summary.push(`${transport}: ${outcomes.passed.length} passed, ${outcomes.failed.length} failed, ${outcomes.skipped.length} skipped`);

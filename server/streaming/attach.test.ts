@@ -1,10 +1,9 @@
 import {once} from 'node:events';
-import {PassThrough} from 'node:stream';
 import {text} from 'node:stream/consumers';
 import test, {type ExecutionContext} from 'ava';
 import {silentLog} from '../../base/log.js';
 import type {AttachSession} from '../../native/native.js';
-import {connect, spdyHeaders} from './fake-client.js';
+import {connect, fakeAttachment, spdyHeaders} from './fake-client.js';
 import {openStreamingServer, type StreamedAttach} from './server.js';
 import {controlFrame, FrameType} from './spdy/frames.js';
 
@@ -12,39 +11,6 @@ const plain: StreamedAttach = {containerId: 'c1', stdinOnce: false, tty: false, 
 const times = {streamsTimeoutMs: 5000, limits: {maxStreams: 8, pingIntervalMs: 60_000, idleTimeoutMs: 60_000}};
 const options = {address: '127.0.0.1', port: 0, tls: null};
 const SUCCESS = {metadata: {}, status: 'Success'};
-
-/** A container's side of an attachment; what was done to it, in order. */
-function fakeAttachment({tty, stdin, hasStdin}: {readonly tty: boolean; readonly stdin: boolean; readonly hasStdin: boolean}) {
-	const input = stdin && hasStdin ? new PassThrough() : null;
-	const stdout = new PassThrough();
-	const stderr = new PassThrough();
-	const done: string[] = [];
-	const left = Promise.withResolvers<void>();
-	const {promise: ended, resolve} = Promise.withResolvers<number>();
-	const finish = (): void => {
-		for (const output of [stdout, stderr]) if (!output.writableEnded) output.end();
-	};
-	const session: AttachSession = {
-		tty,
-		stdin: input,
-		stdout,
-		stderr: tty ? null : stderr,
-		ended,
-		resize: (columns, rows) => void done.push(`resize ${columns}x${rows}`),
-		closeStdin: async () => void done.push('close stdin'),
-		async detach() {
-			done.push('detach');
-			finish();
-			left.resolve();
-		},
-	};
-	/** The container ends. */
-	const end = (skippedBytes = 0): void => {
-		finish();
-		resolve(skippedBytes);
-	};
-	return {session, input, stdout, stderr, done, end, left: left.promise};
-}
 
 /** A client whose streams are open, and the attachment behind it. */
 async function attached(t: ExecutionContext, request: Partial<StreamedAttach> = {}, {version = '', hasStdin = true} = {}) {

@@ -3,7 +3,7 @@ import {request} from 'node:http';
 import type {Socket} from 'node:net';
 import {PassThrough} from 'node:stream';
 import {constants, createDeflate} from 'node:zlib';
-import type {ExecSession} from '../../native/native.js';
+import type {AttachSession, ExecSession} from '../../native/native.js';
 import {controlFrame, dataHead, FLAG_FIN, FrameParser, FrameType, type Frame} from './spdy/frames.js';
 import {SPDY_DICTIONARY} from './spdy/dictionary.js';
 
@@ -154,6 +154,39 @@ export function fakeSession({tty = false, stdin = true} = {}) {
 		},
 	};
 	return {session, input, stdout, stderr, exit, sizes, killed: killed.promise};
+}
+
+/** A container's side of an attachment; what was done to it, in order. */
+export function fakeAttachment({tty, stdin, hasStdin}: {readonly tty: boolean; readonly stdin: boolean; readonly hasStdin: boolean}) {
+	const input = stdin && hasStdin ? new PassThrough() : null;
+	const stdout = new PassThrough();
+	const stderr = new PassThrough();
+	const done: string[] = [];
+	const left = Promise.withResolvers<void>();
+	const {promise: ended, resolve} = Promise.withResolvers<number>();
+	const finish = (): void => {
+		for (const output of [stdout, stderr]) if (!output.writableEnded) output.end();
+	};
+	const session: AttachSession = {
+		tty,
+		stdin: input,
+		stdout,
+		stderr: tty ? null : stderr,
+		ended,
+		resize: (columns, rows) => void done.push(`resize ${columns}x${rows}`),
+		closeStdin: async () => void done.push('close stdin'),
+		async detach() {
+			done.push('detach');
+			finish();
+			left.resolve();
+		},
+	};
+	/** The container ends. */
+	const end = (skippedBytes = 0): void => {
+		finish();
+		resolve(skippedBytes);
+	};
+	return {session, input, stdout, stderr, done, end, left: left.promise};
 }
 
 function uint32(value: number): Buffer {
