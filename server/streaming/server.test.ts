@@ -225,6 +225,31 @@ for (const [what, attack] of hostile) {
 	});
 }
 
+test('data before its stream, after its FIN, for a stream that never was or that the client may not write to goes nowhere, the session goes on', async t => {
+	const server = await serverWith(t);
+	const program = fakeSession();
+	const {client} = await connect(server.execUrl(plain, async () => program.session));
+	client!.write(1, 'before there is any stream', true);
+	client!.write(3, 'early');
+	const ids: Record<string, number> = {};
+	for (const streamType of ['error', 'stdin', 'stdout', 'stderr']) ids[streamType] = await client!.open({streamType});
+	for (let index = 0; index < 20; index++) client!.write(ids['stdout']!, Buffer.alloc(100_000));
+	client!.write(ids['stdin']!, 'good');
+	await once(program.input!, 'readable');
+	client!.write(ids['stdin']!, '', true);
+	client!.write(ids['stdin']!, 'after the end');
+	client!.write(ids['stdin']!, 'and again', true);
+	client!.write(99, 'for nobody', true);
+	client!.write(2, 'for one of the server');
+	let input = '';
+	for await (const chunk of program.input!) input += String(chunk);
+	t.is(input, 'good');
+	program.stdout.write('out');
+	program.exit(0);
+	t.is(await client!.text(ids['stdout']!), 'out');
+	t.regex(await client!.text(ids['error']!), /Success/);
+});
+
 test('streams that were not asked for are refused, the session goes on', async t => {
 	const {client, program, ids} = await sessionWith(t, {stdin: false});
 	const extra = await client.open({streamtype: 'error'});

@@ -22,6 +22,8 @@ export async function collectStreams(
 		const type = stream.headers.get('streamtype') as StreamType | undefined;
 		if (type === undefined || !expected.has(type) || streams.has(type)) return connection.refuse(stream);
 		streams.set(type, stream);
+		// What a client sends the wrong way must not stand before what it sends the right way.
+		if (type !== 'stdin' && type !== 'resize') stream.resume();
 		if (streams.size === expected.size) resolve();
 	});
 	const waited = new AbortController();

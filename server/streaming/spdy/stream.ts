@@ -15,6 +15,8 @@ export class SpdyStream extends Duplex {
 	readonly id: number;
 	readonly headers: Headers;
 	readonly #wire: StreamWire;
+	/** The peer sent its FIN. */
+	#finished = false;
 
 	constructor(id: number, headers: Headers, wire: StreamWire) {
 		super({allowHalfOpen: true});
@@ -25,11 +27,13 @@ export class SpdyStream extends Duplex {
 		this.on('error', () => {});
 	}
 
-	/** A piece of a data frame came in. */
+	/** A piece of a data frame came in. After the FIN it is dropped. */
 	receive(data: Buffer, fin: boolean): void {
-		if (this.readableEnded || this.destroyed) return;
+		if (this.#finished || this.destroyed) return;
 		if (data.length > 0 && !this.push(data)) this.#wire.setBlocked(this.id, true);
-		if (fin) this.push(null);
+		if (!fin) return;
+		this.#finished = true;
+		this.push(null);
 	}
 
 	override _read(): void {
