@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # Node 24 and the tools that package-lock.json pins, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest critest-soak crictl-transcript bench bench-pull power-cut test-cgroup2 clean
+.PHONY: help setup types native build lint format test unit-test root-test daemon-test demo critest critest-soak crictl-transcript bench bench-start bench-pull power-cut test-cgroup2 clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
@@ -55,6 +55,9 @@ crictl-transcript: build ## docs/crictl.md anew, from a run against a fresh daem
 
 bench: build ## pod and container operations: medians over 100 cycles, memory per pod
 	@node build/critest/bench/cycle.js $(ARGS)
+
+bench-start: build ## start of a container natively against crun run and runc run of the same one, in turn (ARGS: --rounds, --save)
+	@node build/critest/bench/start.js $(ARGS)
 
 bench-pull: build ## pulls of a 300 MB image against containerd in the same run, which is built for it (ARGS: --rounds, --rows, --save)
 	@critest/bench/peers/build.sh
