@@ -42,7 +42,7 @@ static int join_cgroups(struct init *init, struct span body)
 			return fail_at_span(&init->report.failure, ENAMETOOLONG, "cgroup join", directory);
 		if (cgroup_join(path, &init->report.failure) == 0)
 			continue;
-		if (init->report.failure.error != EBUSY || init->job->target_pidfd < 0 || cgroup_join_nested(path, init->job->target_pid, &init->report.failure) != 0)
+		if (init->report.failure.error != EBUSY || init->job->target_pid <= 0 || cgroup_join_nested(path, init->job->target_pid, &init->report.failure) != 0)
 			return -1;
 		init->report.failure = (struct failure){0};
 	}
