@@ -24,6 +24,7 @@ const bind = {
 const spec = {
 	containerId: 'c',
 	namespaces: {pid: 'pod', cgroup: 'new'},
+	timeOffsets: null,
 	rootfs: {lowerDirs: ['/l'], upperDir: '/u', workDir: '/w', readonly: false, propagation: 'private'},
 	mounts: [],
 	devices: [],
