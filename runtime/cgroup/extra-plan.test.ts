@@ -1,8 +1,10 @@
 import test from 'ava';
 import {InvalidArgumentError} from '../../base/errors.js';
 import {toCgroupExtras} from './annotations.js';
-import {toExtraPlan, toIoWeight} from './extra-plan.js';
+import {toExtraPlan, toIoWeight, withExtra} from './extra-plan.js';
 import {runBpf} from './fake-bpf.js';
+import {toContainerCgroupPlan} from './plan.js';
+import {NO_RESOURCES} from './resources.js';
 import {detectCgroups, type CgroupHierarchies} from './hierarchies.js';
 import {SKB_PRIORITY_OFFSET} from './v2/egress-program.js';
 
@@ -82,4 +84,12 @@ for (const [what, hierarchies, annotations, message] of [
 
 test('toIoWeight keeps both ends of the scale', t => {
 	t.deepEqual([10n, 500n, 1000n].map(toIoWeight), [1n, 4950n, 10_000n]);
+});
+
+test('they are written after the controllers are turned on, and before what the CRI asks for itself', async t => {
+	const plan = toContainerCgroupPlan(V2, '/p/c', {...NO_RESOURCES, unified: {'pids.max': '5'}}, 'all');
+	const {writes} = withExtra(plan, await planOf(V2, {'pids-limit': '9'}));
+	const values = writes.map(({path, value}) => `${path.slice(path.lastIndexOf('/') + 1)} ${value}`);
+	t.deepEqual(values.slice(-2), ['pids.max 9', 'pids.max 5']);
+	t.true(values.slice(0, -2).every(line => line.startsWith('cgroup.subtree_control ')));
 });

@@ -26,6 +26,12 @@ export async function toExtraPlan(places: Places, extras: CgroupExtras): Promise
 	return {writes: [...toPids(places, extras), ...toMemory(places, extras), ...io, ...network.writes], programs: network.programs};
 }
 
+/** The extra ones come before the CRI's own, which win, but after the controllers are turned on. */
+export function withExtra(plan: CgroupPlan, {writes, programs}: Extra): CgroupPlan {
+	const at = plan.writes.findLastIndex(({path}) => path.endsWith('/cgroup.subtree_control')) + 1;
+	return {...plan, writes: plan.writes.toSpliced(at, 0, ...writes), programs: [...(plan.programs ?? []), ...programs]};
+}
+
 /** The unified directory of the container where it has the limits: not on a hybrid machine. */
 function v2Dir({hierarchies, cgroupPath}: Places): string | null {
 	return hierarchies.mode === 'v2' && hierarchies.unified !== null ? join(hierarchies.unified.mountpoint, cgroupPath) : null;

@@ -6,7 +6,7 @@ import {NamespaceMode, type ContainerConfig__Output} from '../../proto/cri.js';
 import {toCdiChanges} from '../cdi/edits.js';
 import {findCdiEdits, toCdiNames} from '../cdi/find.js';
 import {toCgroupExtras} from '../cgroup/annotations.js';
-import {toExtraPlan} from '../cgroup/extra-plan.js';
+import {toExtraPlan, withExtra} from '../cgroup/extra-plan.js';
 import {toContainerCgroupPath} from '../cgroup/hierarchies.js';
 import {toContainerCgroupPlan} from '../cgroup/plan.js';
 import {toResourceFacts} from '../cgroup/resources.js';
@@ -109,8 +109,7 @@ async function planCgroup(
 	const plan = toContainerCgroupPlan(cgroups, cgroupPath, resources, deviceRules);
 	const asked = toCgroupExtras({pod: sandbox.annotations, container: config.annotations, containerName: config.metadata?.name ?? ''});
 	const extras = {...asked, pidsLimit: asked.pidsLimit ?? (options.pidsLimit === 0 ? null : BigInt(options.pidsLimit))};
-	const {writes, programs} = await toExtraPlan({hierarchies: cgroups, cgroupPath, podPath: sandbox.cgroupParent}, extras);
-	return {...plan, writes: [...writes, ...plan.writes], programs: [...(plan.programs ?? []), ...programs]};
+	return withExtra(plan, await toExtraPlan({hierarchies: cgroups, cgroupPath, podPath: sandbox.cgroupParent}, extras));
 }
 
 /** Until the init has looked the user up in the image. */
