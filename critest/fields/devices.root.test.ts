@@ -18,7 +18,7 @@ const QUIET = {path: '/dev/loop-control', major: 10, minor: 237};
 const opens = (name: string, path: string): string => `${says(`${name}_read`, `true < ${path}`)}; ${says(`${name}_write`, `true >> ${path}`)}`;
 
 fields('a device by its path, by a link, under another path, a directory of them, with permissions; and no others', async (t, rig) => {
-	const dir = join(rig.daemon.places.scratchDir, 'devices');
+	const dir = join(rig.daemon.places.scratchDir, rig.handler.name, 'devices');
 	await mkdir(join(dir, 'deep'), {recursive: true});
 	await runOk(['mknod', '-m', '640', join(dir, 'one'), 'c', String(QUIET.major), String(QUIET.minor)]);
 	await runOk(['mknod', join(dir, 'deep/two'), 'c', '1', '7']);

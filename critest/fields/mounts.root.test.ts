@@ -120,16 +120,20 @@ fields(
 	},
 );
 
-fields("a volume's own id mappings: the files' ids on disk are others inside, also of mounts below, and in a pod with other mappings", async (t, rig) => {
+async function writeOwned(dir: string): Promise<void> {
+	for (const [name, uid, gid] of [
+		['file', 1000, 2000],
+		['sub/file', 1001, 2001],
+		['unmapped', 5000, 5000],
+	] as const) {
+		await writeFile(join(dir, name), '');
+		await chown(join(dir, name), uid, gid);
+	}
+}
+
+fields("a volume's own id mappings: the files' ids on disk are others inside, also of mounts below", async (t, rig) => {
 	await withMounted(rig, 'ids', 'private', async dir => {
-		for (const [name, uid, gid] of [
-			['file', 1000, 2000],
-			['sub/file', 1001, 2001],
-			['unmapped', 5000, 5000],
-		] as const) {
-			await writeFile(join(dir, name), '');
-			await chown(join(dir, name), uid, gid);
-		}
+		await writeOwned(dir);
 		const uidMappings = [ids(0, 0, 1), ids(1000, 70_000, 10)];
 		const gidMappings = [ids(0, 0, 1), ids(2000, 80_000, 10)];
 		const mounts = [{host_path: dir, container_path: '/mnt', uidMappings, gidMappings}];
@@ -145,6 +149,12 @@ fields("a volume's own id mappings: the files' ids on disk are others inside, al
 		const shown = await statusOf(rig.cri, id);
 		t.deepEqual([shown.mounts[0]?.uidMappings, shown.mounts[0]?.gidMappings], [uidMappings, gidMappings]);
 		await rig.remove(pod);
+	});
+});
+
+fields('in a pod with a user namespace a volume is mapped as the pod, also what is mounted below, or its own way', async (t, rig) => {
+	await withMounted(rig, 'mapped', 'private', async dir => {
+		await writeOwned(dir);
 		const pods = [ids(0, 1_000_000, 65_536)];
 		const userns_options = {mode: MODE.POD, uids: pods, gids: pods};
 		const mapped = await rig.pod('mapped', podLinux({namespace_options: {pid: MODE.CONTAINER, userns_options}}));

@@ -7,6 +7,7 @@ import type {CriClient} from '../rig/cri-client.js';
 import type {Daemon, DaemonChoices} from '../rig/daemon.js';
 import {pullBusybox, readMessages, removePod, runContainer, statusOf, toContainerConfig, toPodConfig, until, type Pod} from '../rig/pods.js';
 import {useDaemon, type Running} from '../rig/use-daemon.js';
+import {RUNTIME} from '../handlers/handlers.js';
 import {HANDLERS, type FieldHandler} from './handlers.js';
 
 const EXITED = 2;
@@ -29,7 +30,9 @@ export class FieldRig {
 
 	/** Host network unless said otherwise, which spares the CNI plugins. */
 	async pod(name: string, changes: Partial<PodSandboxConfig> = {}): Promise<Pod> {
-		const config = {...(await toPodConfig(this.daemon, name, true)), ...changes};
+		// Handlers run the same tests: their logs must not meet.
+		const log_directory = join(this.daemon.places.scratchDir, 'logs', this.handler.name, name);
+		const config = {...(await toPodConfig(this.daemon, name, true)), log_directory, ...changes};
 		const {pod_sandbox_id: id} = await this.cri.call('RunPodSandbox', {config, runtime_handler: this.handler.runtimeHandler});
 		return {id, config, logDirectory: config.log_directory};
 	}
@@ -96,7 +99,7 @@ type FieldTest = (title: string, body: (t: ExecutionContext, rig: FieldRig) => P
 
 /** Tests of fields, each under every runtime handler that can do it. One daemon for the file. */
 export function useFields(test: TestFn, choices: DaemonChoices = {}): FieldTest {
-	const running = useDaemon(test, choices);
+	const running = useDaemon(test, {...choices, runtime: `${choices.runtime ?? ''}\n${RUNTIME}`});
 	test.before(async () => {
 		await pullBusybox(running().daemon.cri);
 	});

@@ -1,7 +1,8 @@
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import {PROJECT_DIR} from '../fixtures/images.js';
+import {HANDLERS} from './handlers.js';
 
 /** Wrapper messages that are one value. */
 const VALUES = new Set(['Int64Value']);
@@ -73,6 +74,20 @@ test('every field of every message has one row, in the order of the proto file, 
 			name,
 		);
 	}
+});
+
+test('what a runtime handler cannot do is told by the title of a test that exists, with the reason', async t => {
+	const dir = join(PROJECT_DIR, 'critest/fields');
+	const names = (await readdir(dir)).filter(name => name.endsWith('.root.test.ts'));
+	const sources = await Promise.all(names.map(name => readFile(join(dir, name), 'utf8')));
+	const all = sources.join('\n').replaceAll("\\'", "'");
+	for (const {name, cannot} of HANDLERS) {
+		for (const [title, reason] of Object.entries(cannot)) {
+			t.true(all.includes(title), `${name}: no test "${title}"`);
+			t.true(reason.length > 10, title);
+		}
+	}
+	t.deepEqual(HANDLERS[0]?.cannot, {}, 'natively all are run');
 });
 
 test('every row says what the field does and names tests that exist', async t => {
