@@ -366,8 +366,8 @@ export interface AttachSession {
 	readonly stdout: import('node:stream').Readable | null;
 	readonly stderr: import('node:stream').Readable | null;
 	/**
-	 * Resolves when the container has ended and what it wrote is in `stdout` and `stderr`, with the bytes that are missing there because they were read too slowly
-	 * (1 MiB behind). Rejects with UnavailableError when the monitor is lost.
+	 * Resolves when the container has ended and what it wrote is in `stdout` and `stderr`, with the bytes that are missing there because they were read too slowly: more
+	 * than 1 MiB late without a log, or after its file was exchanged twice, or the container removed. Rejects with UnavailableError when the monitor is lost.
 	 */
 	readonly ended: Promise<number>;
 	/** Of the container's terminal. */

@@ -117,9 +117,10 @@ enum message_type {
 	MESSAGE_DESTROY = 41,
 	/* CONTAINER_ID, ATTACH_ID, [STDOUT_FD, STDERR_FD: write ends of pipes], [WITH_STDIN], [STDIN_ONCE] -> [TTY], [fd 0: with WITH_STDIN, where the
 	 * container has an input that is not closed: the write end of its stdin, or its terminal, non-blocking]. From now on the pipes get what the
-	 * container writes (a terminal's output goes to STDOUT_FD), besides the log; nothing of before. A full pipe is passed over: its bytes are
-	 * skipped and counted. With STDIN_ONCE the container's stdin is closed when this attachment ends. It ends by DETACH, with the connection,
-	 * or with the container. ENOENT: unknown container. ESRCH: it has exited. EEXIST: ATTACH_ID is taken. EBUSY: too many are attached. */
+	 * container writes (a terminal's output goes to STDOUT_FD), besides the log; nothing of before. What a full pipe does not take follows from the
+	 * log, which keeps nobody waiting; what is in no log any more is skipped and counted. With STDIN_ONCE the container's stdin is closed when
+	 * this attachment ends. It ends by DETACH, with the connection, or after the container: when its pipes have all, or at REMOVE.
+	 * ENOENT: unknown container. ESRCH: it has exited. EEXIST: ATTACH_ID is taken. EBUSY: too many are attached. */
 	MESSAGE_ATTACH = 42,
 	/* ATTACH_ID -> nothing. The pipes are closed; no ATTACH_ENDED follows. Idempotent. */
 	MESSAGE_DETACH = 43,
@@ -380,7 +381,7 @@ enum tag {
 	TAG_WITH_STDIN = 166,
 	/* bool */
 	TAG_STDIN_ONCE = 167,
-	/* u64: output that went to the log but not to a client that read too slowly */
+	/* u64: output that a client did not get, as it read too slowly */
 	TAG_SKIPPED_BYTES = 168,
 
 	/* group, list: INSIDE_ID, OUTSIDE_ID, ID_COUNT. On disk the ids from INSIDE_ID on, on the node those from OUTSIDE_ID on */

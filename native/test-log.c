@@ -166,10 +166,28 @@ static size_t read_all(int fd)
 	return length;
 }
 
+/* All that a tap gives, which it has room for again and again as it is read. */
+static size_t catch_up(struct tap *tap, int fd, char *into)
+{
+	size_t length = 0;
+	ssize_t got;
+	for (unsigned idle = 0; idle < 2;) {
+		got = read(fd, into + length, CAPACITY);
+		length += got > 0 ? (size_t)got : 0;
+		idle = got > 0 ? 0 : idle + 1;
+		if (got == 0)
+			break;
+		if (tap->watch.fd >= 0)
+			tap->watch.ready(&tap->watch, EPOLLOUT);
+	}
+	return length;
+}
+
 static void test_taps(void)
 {
 	enum { PIECE_BYTES = 60000, PIECES = 40 };
 	static char piece[PIECE_BYTES];
+	static char seen[PIECE_BYTES * PIECES + CAPACITY];
 	struct fixture fixture;
 	struct tap gone, slow, quick;
 	char bytes[16] = {0};
@@ -185,31 +203,106 @@ static void test_taps(void)
 		put(&fixture, piece, sizeof piece);
 		quick_bytes += read_all(quick_fd);
 	}
-	check(quick_bytes == PIECE_BYTES * PIECES && quick.skipped_bytes == 0, "who reads gets everything");
-	check(gone.fd == -1, "a tap that nobody reads any more is closed");
-	tap_close(&gone, &fixture.stream);
-	check(slow.fd >= 0 && slow.skipped_bytes > 0, "a full pipe is passed over, and what it missed counted");
-	size_t slow_bytes = read_all(slow_fd);
-	check(slow_bytes + slow.skipped_bytes == 5 + PIECE_BYTES * PIECES, "what was skipped and what came are all");
+	check(quick_bytes == PIECE_BYTES * PIECES && tap_skipped_bytes(&quick) == 0, "who reads gets everything");
+	check(gone.watch.fd == -1, "a tap that nobody reads any more is closed");
+	tap_close(&gone);
+	check(slow.lagging && tap_skipped_bytes(&slow) > 0, "a full pipe is not waited for");
+	size_t slow_bytes = catch_up(&slow, slow_fd, seen);
+	check(slow_bytes == 5 + PIECE_BYTES * PIECES && tap_skipped_bytes(&slow) == 0 && !slow.lagging, "who reads late gets the rest out of the log");
+	check(memcmp(seen, "a\nbcdx", 6) == 0 && seen[slow_bytes - 1] == 'x', "and in order");
 	put(&fixture, "z", 1);
-	check(read(slow_fd, bytes, sizeof bytes) == 1 && bytes[0] == 'z', "once there is room it goes on");
+	check(read(slow_fd, bytes, sizeof bytes) == 1 && bytes[0] == 'z', "then goes on");
 	finish(&fixture);
 	check(read(quick_fd, bytes, sizeof bytes) == 1 && read(quick_fd, bytes, sizeof bytes) == 0, "the stream's end is the tap's");
 	struct tap late;
 	int late_fd = open_tapped(&late, &fixture);
 	check(read(late_fd, bytes, sizeof bytes) == 0, "a tap of a stream that has ended is closed at once");
-	tap_close(&late, &fixture.stream);
-	tap_close(&late, &fixture.stream);
-	tap_close(&slow, &fixture.stream);
+	tap_close(&late);
+	tap_close(&late);
+	tap_close(&slow);
 	check(fixture.stream.taps == &quick && quick.next == NULL, "a tap that is closed is out of the list");
 	close(slow_fd);
 	close(quick_fd);
 	close(late_fd);
 }
 
+/* Without a log nothing can be read late. */
+static void test_tap_without_log(void)
+{
+	static char piece[60000], seen[60000 * 40 + CAPACITY];
+	struct fixture fixture;
+	struct tap tap;
+	open_fixture(&fixture, 100);
+	close(fixture.log.fd);
+	fixture.log.fd = -1;
+	int fd = open_tapped(&tap, &fixture);
+	for (unsigned i = 0; i < 40; i++)
+		put(&fixture, piece, sizeof piece);
+	size_t got = catch_up(&tap, fd, seen);
+	check(!tap.lagging && got >= 65536 && got + tap_skipped_bytes(&tap) == 40 * sizeof piece, "what is missed is counted");
+	tap_close(&tap);
+	close(fixture.input_fd);
+	stream_finish(&fixture.stream);
+	close(fd);
+}
+
+/* A client that reads now and then, among another stream's lines, over files that follow each other, gets just what was written. */
+static bool tap_round_trip(unsigned seed)
+{
+	static char input[4 << 20], seen[(4 << 20) + CAPACITY];
+	struct fixture fixture;
+	struct stream other;
+	struct tap tap;
+	int ends[2];
+	size_t length = 0, got = 0;
+	srand(seed);
+	open_fixture(&fixture, 1 + (uint32_t)rand() % (seed % 2 ? 64 : 20000));
+	memset(&other, 0, sizeof other);
+	if (pipe2(ends, O_CLOEXEC) != 0 || stream_open(&other, ends[0], "stderr", &fixture.log) != 0)
+		abort();
+	put(&fixture, "of before", 9);
+	int fd = open_tapped(&tap, &fixture);
+	(void)fcntl(fd, F_SETPIPE_SZ, 4096);
+	for (unsigned i = 0; i < 40; i++) {
+		size_t piece = 1 + (size_t)rand() % 60000;
+		for (size_t j = 0; j < piece; j++)
+			input[length + j] = (char)(rand() % (1 + rand() % 100) == 0 ? '\n' : 1 + rand() % 255);
+		put(&fixture, input + length, piece);
+		length += piece;
+		if (rand() % 3 == 0 && write(ends[1], "other\n", 6) == 6)
+			other.watch.ready(&other.watch, EPOLLIN);
+		for (int reads = rand() % 12; reads > 0; reads--) {
+			ssize_t some = read(fd, seen + got, (size_t)(1 + rand() % 20000));
+			got += some > 0 ? (size_t)some : 0;
+			if (tap.lagging)
+				tap.watch.ready(&tap.watch, EPOLLOUT);
+		}
+		/* Another file follows once the client is in the last one. */
+		if (seed % 3 == 0 && rand() % 10 == 0 && (!tap.lagging || tap.log_number == fixture.log.number)) {
+			char path[] = "/tmp/berth-log-XXXXXX";
+			int next = mkstemp(path);
+			unlink(path);
+			close(fixture.log.fd);
+			fixture.log.fd = next;
+			fixture.log.number++;
+			fixture.log.began_at = 0;
+		}
+	}
+	close(fixture.input_fd);
+	stream_finish(&fixture.stream);
+	got += catch_up(&tap, fd, seen + got);
+	bool right = got == length && memcmp(seen, input, length) == 0 && tap.watch.fd == -1 && tap_skipped_bytes(&tap) == 0;
+	tap_close(&tap);
+	close(fd);
+	close(ends[1]);
+	stream_finish(&other);
+	close(fixture.log.fd);
+	return right;
+}
+
 int main(void)
 {
-	enum { ROUNDS = 400 };
+	enum { ROUNDS = 400, TAP_ROUNDS = 30 };
 	unsigned wrong = 0;
 	signal(SIGPIPE, SIG_IGN);
 	if (loop_open() != 0)
@@ -217,12 +310,19 @@ int main(void)
 	test_cases();
 	test_full_disk();
 	test_taps();
+	test_tap_without_log();
 	for (unsigned seed = 1; seed <= ROUNDS; seed++)
 		if (!round_trip(seed)) {
 			wrong++;
 			printf("seed %u\n", seed);
 		}
 	check(wrong == 0, "random output comes back whole");
+	for (unsigned seed = 1; seed <= TAP_ROUNDS; seed++)
+		if (!tap_round_trip(seed)) {
+			wrong++;
+			printf("tap seed %u\n", seed);
+		}
+	check(wrong == 0, "random output reaches a client that lags");
 	printf("%u random outputs\n%u passed, %u failed\n", ROUNDS, passed, failed);
 	return failed != 0;
 }

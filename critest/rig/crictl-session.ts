@@ -65,10 +65,10 @@ export class CrictlSession implements AsyncDisposable {
 		}
 	}
 
-	/** Waits for its end; its exit code, null after a signal. @throws after 30 s. */
-	async ended(): Promise<number | null> {
+	/** Waits for its end; its exit code, null after a signal. @throws after `timeoutMs` (30,000). */
+	async ended(timeoutMs = TIMEOUT_MS): Promise<number | null> {
 		const waited = new AbortController();
-		const late = systemClock.sleep(TIMEOUT_MS, waited.signal).then(() => 'late' as const);
+		const late = systemClock.sleep(timeoutMs, waited.signal).then(() => 'late' as const);
 		const end = await Promise.race([this.#ended, late]);
 		waited.abort();
 		if (end === 'late') throw new Error(`it did not end; last: ${this.#stdout.slice(-2000)} ${this.#stderr.slice(-2000)}`);

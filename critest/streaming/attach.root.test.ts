@@ -221,7 +221,7 @@ async function countFds(pids: readonly number[]): Promise<number> {
 }
 
 test.serial(
-	'a client that is stopped while 200 MB are written: the container ends, the log is whole, monitor and daemon do not grow, the client hears what it missed',
+	'a client that is stopped while 200 MB are written: the container ends, the log is whole, monitor and daemon do not grow; then it gets all of it',
 	async t => {
 		const {daemon} = running();
 		// 200,000 lines of 1,024 bytes.
@@ -250,10 +250,8 @@ test.serial(
 		t.is(await exited(id), 0);
 		t.is(await other.ended(), 0);
 		stopped.signal('SIGCONT');
-		t.not(await stopped.ended(), 0);
-		t.regex(stopped.stderr, /the client read too slowly: \d+ bytes of output were skipped/);
-		const missed = Number(/(\d+) bytes of output/.exec(stopped.stderr)?.[1]);
-		t.is(stopped.stdout.length + missed, 204_800_000 + 'done\n'.length);
+		t.is(await stopped.ended(120_000), 0, stopped.stderr);
+		t.is(stopped.stdout.length, 204_800_000 + 'done\n'.length);
 		await removePod(daemon.cri, pod);
 	},
 );

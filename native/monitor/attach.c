@@ -32,7 +32,7 @@ static int check_attach(const struct container *container, struct span body)
 static void open_tap(struct tap *tap, struct stream *stream, struct message *message, uint16_t tag)
 {
 	struct span index;
-	tap->fd = -1;
+	tap->watch.fd = -1;
 	if (!get_span(message->body, tag, &index))
 		return;
 	tap_open(tap, stream, message->fds[to_u32(index)]);
@@ -60,11 +60,41 @@ static void free_attachment(struct attachment *attachment)
 	while (*link != attachment)
 		link = &(*link)->next;
 	*link = attachment->next;
-	tap_close(&attachment->out, &attachment->container->out);
-	tap_close(&attachment->err, &attachment->container->err);
+	tap_close(&attachment->out);
+	tap_close(&attachment->err);
 	if (attachment->closes_stdin)
 		close_stdin(attachment->container);
 	free(attachment);
+}
+
+static void tell_ended(const struct attachment *attachment)
+{
+	struct connection *connection = find_connection(attachment->connection);
+	if (connection == NULL)
+		return;
+	struct writer *writer = write_message(MESSAGE_EVENT_ATTACH_ENDED, 0, HEADER_FLAG_EVENT);
+	write_string(writer, TAG_ATTACH_ID, attachment->id);
+	write_u64(writer, TAG_SKIPPED_BYTES, tap_skipped_bytes(&attachment->out) + tap_skipped_bytes(&attachment->err));
+	send_message(connection, writer);
+}
+
+/* Tells the end once its pipes are closed. */
+static void settle(struct attachment *attachment)
+{
+	if (!attachment->ending || attachment->out.watch.fd >= 0 || attachment->err.watch.fd >= 0)
+		return;
+	tell_ended(attachment);
+	free_attachment(attachment);
+}
+
+static void on_out_done(struct tap *tap)
+{
+	settle(WATCH_OWNER(tap, struct attachment, out));
+}
+
+static void on_err_done(struct tap *tap)
+{
+	settle(WATCH_OWNER(tap, struct attachment, err));
 }
 
 void on_attach(struct connection *connection, struct message *message)
@@ -84,6 +114,8 @@ void on_attach(struct connection *connection, struct message *message)
 	attachment->closes_stdin = with_stdin && get_u32(message->body, TAG_STDIN_ONCE, 0) != 0;
 	open_tap(&attachment->out, &container->out, message, TAG_STDOUT_FD);
 	open_tap(&attachment->err, &container->err, message, TAG_STDERR_FD);
+	attachment->out.done = on_out_done;
+	attachment->err.done = on_err_done;
 	attachment->next = monitor.attachments;
 	monitor.attachments = attachment;
 	struct writer *writer = begin_reply(asker);
@@ -128,25 +160,34 @@ void detach_connection(uint32_t connection)
 	}
 }
 
-static void tell_ended(const struct attachment *attachment)
-{
-	struct connection *connection = find_connection(attachment->connection);
-	if (connection == NULL)
-		return;
-	struct writer *writer = write_message(MESSAGE_EVENT_ATTACH_ENDED, 0, HEADER_FLAG_EVENT);
-	write_string(writer, TAG_ATTACH_ID, attachment->id);
-	write_u64(writer, TAG_SKIPPED_BYTES, attachment->out.skipped_bytes + attachment->err.skipped_bytes);
-	send_message(connection, writer);
-}
-
-void end_attachments(const struct container *container)
+static void each_of(const struct container *container, void (*end)(struct attachment *))
 {
 	struct attachment *next;
 	for (struct attachment *attachment = monitor.attachments; attachment != NULL; attachment = next) {
 		next = attachment->next;
-		if (attachment->container != container)
-			continue;
-		tell_ended(attachment);
-		free_attachment(attachment);
+		if (attachment->container == container)
+			end(attachment);
 	}
+}
+
+static void begin_end(struct attachment *attachment)
+{
+	attachment->ending = true;
+	settle(attachment);
+}
+
+static void drop(struct attachment *attachment)
+{
+	tell_ended(attachment);
+	free_attachment(attachment);
+}
+
+void end_attachments(const struct container *container)
+{
+	each_of(container, begin_end);
+}
+
+void drop_attachments(const struct container *container)
+{
+	each_of(container, drop);
 }

@@ -33,7 +33,7 @@ void free_container(struct container *container)
 	loop_close(&container->control);
 	stream_finish(&container->out);
 	stream_finish(&container->err);
-	end_attachments(container);
+	drop_attachments(container);
 	log_close(&container->log);
 	if (container->stdin_fd >= 0)
 		close(container->stdin_fd);

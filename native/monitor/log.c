@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -21,10 +22,16 @@ int log_open(struct log_file *log)
 	int fd = openat(log->dir_fd, log->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
 	if (fd < 0)
 		return errno;
+	struct stat old, new;
+	bool same = log->fd >= 0 && fstat(log->fd, &old) == 0 && fstat(fd, &new) == 0 && old.st_dev == new.st_dev && old.st_ino == new.st_ino;
 	if (log->fd >= 0)
 		close(log->fd);
 	log->fd = fd;
+	if (same)
+		return 0;
 	log->torn = false;
+	log->number++;
+	log->began_at = lseek(fd, 0, SEEK_END);
 	return 0;
 }
 
@@ -156,13 +163,15 @@ static bool pump(struct stream *stream, bool *ended)
 		return false;
 	}
 	loop_tick_in(REST_AFTER_MS);
+	off_t log_offset = stream->taps == NULL || stream->log->fd < 0 ? -1 : lseek(stream->log->fd, 0, SEEK_END);
 	struct emitter emitter = {.log = stream->log, .header_length = write_headers(stream->name)};
 	size_t length = start + (size_t)got;
 	size_t left = emit_lines(&emitter, length, limit);
 	write_pieces(stream->log, emitter.count);
 	keep_pending(stream, buffer + length - left, left);
-	for (struct tap *tap = stream->taps; tap != NULL; tap = tap->next)
-		tap_write(tap, buffer + start, (size_t)got);
+	stream->total_bytes += (uint64_t)got;
+	if (stream->taps != NULL)
+		taps_feed(stream, log_offset, start, (struct span){buffer + start, (uint32_t)got});
 	return true;
 }
 
@@ -176,8 +185,7 @@ static void close_stream(struct stream *stream)
 	}
 	keep_pending(stream, NULL, 0);
 	loop_close(&stream->watch);
-	for (struct tap *tap = stream->taps; tap != NULL; tap = tap->next)
-		tap_end(tap);
+	taps_finish(stream);
 }
 
 static void on_ready(struct watch *watch, uint32_t events)
@@ -213,4 +221,5 @@ void stream_finish(struct stream *stream)
 void log_rest(void)
 {
 	give_back(buffer, sizeof buffer);
+	taps_rest();
 }

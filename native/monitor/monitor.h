@@ -67,6 +67,8 @@ struct attachment {
 	struct container *container;
 	struct tap out, err;
 	bool closes_stdin;
+	/* So has the container, and a client that lags gets the rest. */
+	bool ending;
 };
 
 struct exec {
@@ -173,8 +175,10 @@ void on_detach(struct connection *connection, struct message *message);
 void on_close_stdin(struct connection *connection, struct message *message);
 /* The connection is gone, and with it who was attached over it. */
 void detach_connection(uint32_t connection);
-/* The container has ended, and its streams: tells all who are attached. */
+/* The container has ended, and its streams: tells all who are attached, those who lag once they have caught up. */
 void end_attachments(const struct container *container);
+/* It is removed, and its log with it: ends them all. */
+void drop_attachments(const struct container *container);
 
 /* control.c */
 void on_signal(struct connection *connection, struct message *message);

@@ -76,10 +76,10 @@ async function flush(stdin: Writable | null): Promise<void> {
 	await Promise.race([written, systemClock.sleep(FLUSH_MS, flushed.signal)]);
 }
 
-/** Of a terminal nothing is kept that could be missed: what it shows is the latest. */
+/** What a client lacks is an error, or a copy would have a gap that nobody knows of. A terminal shows what is there. */
 function toOutcome(skippedBytes: number, tty: boolean): Outcome {
 	if (skippedBytes === 0 || tty) return {exitCode: 0};
-	return {failure: `the client read too slowly: ${skippedBytes} bytes of output were skipped, which the container's log has`};
+	return {failure: `the client read too slowly: ${skippedBytes} bytes of output were skipped`};
 }
 
 /**
