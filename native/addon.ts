@@ -79,6 +79,7 @@ export interface Addon {
 	openLaunchFiles(sources: readonly string[], recursive: Uint8Array, logDir: string, callback: Callback<number[]>): void;
 	removeTree(path: string, callback: Callback<void>): void;
 	treeUsage(path: string, callback: Callback<{bytes: number; inodes: number}>): void;
+	labelTree(path: string, label: string, callback: Callback<void>): void;
 	readFiles(paths: readonly string[], callback: Callback<(Buffer | null)[]>): void;
 	writeFile(path: string, value: string, callback: Callback<void>): void;
 	inheritDirectories(layerDir: string, lowerDirs: readonly string[], directories: Uint8Array, callback: Callback<void>): void;

@@ -48,6 +48,26 @@ test('removeTree and treeUsage take a tree deeper than a path or the descriptors
 	t.deepEqual(await readdir(dir), []);
 });
 
+test('labelTree labels everything below and the path itself, links and not what they lead to, and no mount below', async t => {
+	const dir = await makeDir(t);
+	for (const name of ['tree/deep', 'tree/mounted', 'other']) await mkdir(`${dir}/${name}`, {recursive: true});
+	for (const name of ['tree/deep/file', 'other/file', 'outside']) await writeFile(`${dir}/${name}`, '');
+	await symlink(`${dir}/outside`, `${dir}/tree/link`);
+	await run('mount', ['--bind', `${dir}/other`, `${dir}/tree/mounted`]);
+	const label = 'system_u:object_r:container_file_t:s0:c1,c2';
+	const script =
+		'import os,sys\nfor p in sys.argv[1:]:\n try: print(os.getxattr(p,"security.selinux",follow_symlinks=False).rstrip(b"\\0").decode())\n except OSError: print("none")';
+	try {
+		await kernel.labelTree(`${dir}/tree`, label);
+		const paths = ['tree', 'tree/deep', 'tree/deep/file', 'tree/link', 'outside', 'other', 'other/file'].map(name => `${dir}/${name}`);
+		const {stdout} = await run('python3', ['-c', script, ...paths]);
+		t.deepEqual(stdout.trim().split('\n'), [label, label, label, label, 'none', 'none', 'none']);
+		await kernel.labelTree(`${dir}/not-there`, label);
+	} finally {
+		await run('umount', [`${dir}/tree/mounted`]);
+	}
+});
+
 test('removeTree crosses no mount point, says EBUSY, and removes the rest', async t => {
 	const dir = await makeDir(t);
 	await mkdir(`${dir}/tree/mounted`, {recursive: true});

@@ -21,6 +21,7 @@ export function openKernel(clock: Clock): Kernel {
 		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),
 		syncFilesystem: async path => await callAddon(done => addon.syncFilesystem(path, done)),
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),
+		labelTree: async (path, label) => await callAddon(done => addon.labelTree(path, label, done)),
 		dialPod: async (netnsPath, port, timeoutMs) =>
 			new Socket({fd: await callAddon(done => addon.dialPod(netnsPath ?? '', port, timeoutMs, done)), allowHalfOpen: true}),
 		mountTmpfs: async (path, sizeBytes) => await callAddon(done => addon.mountTmpfs(path, sizeBytes, done)),

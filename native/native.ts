@@ -417,6 +417,8 @@ export interface Kernel {
 	syncFilesystem(path: string): Promise<void>;
 	/** Bytes and inodes below `path` (walks; not for hot paths), hard links counted once. */
 	treeUsage(path: string): Promise<{readonly bytes: number; readonly inodes: number}>;
+	/** Sets security.selinux of `path` and all below it. Follows no link; mounts below are left as they are. Missing: no error. */
+	labelTree(path: string, label: string): Promise<void>;
 	/**
 	 * Connects to a TCP port on localhost (127.0.0.1, else ::1) of the network namespace pinned at `netnsPath`; null: the host's. The caller ends the socket.
 	 *

@@ -8,7 +8,7 @@ import {runOk} from '../rig/command.js';
 import {containerCgroup} from '../rig/cgroup-files.js';
 import {createContainer, toContainerConfig} from '../rig/pods.js';
 import {assertRefused} from '../rig/refusal.js';
-import {MODE, podLinux, toFacts, useFields} from './rig.js';
+import {MODE, podLinux, says, toFacts, useFields} from './rig.js';
 
 const fields = useFields(test, {runtime: 'shm_size_bytes = 8388608'});
 const ownNetwork = (more: object = {}): Partial<PodSandboxConfig> => podLinux({namespace_options: {network: MODE.POD}}, more);
@@ -85,6 +85,20 @@ fields("on the node's network a pod has the node's name and hosts; without a hos
 	const unnamed = await rig.pod('unnamed', ownNetwork());
 	t.deepEqual(await rig.run(unnamed, 'hostname'), ['unnamed']);
 	await rig.remove(unnamed);
+});
+
+fields('what the security context of a pod says of a process changes nothing of its containers', async (t, rig) => {
+	const context = {
+		run_as_user: {value: '1000'},
+		run_as_group: {value: '1001'},
+		readonly_rootfs: true,
+		supplemental_groups: [5000],
+		supplemental_groups_policy: 1,
+		seccomp: {profile_type: 0},
+	};
+	const pod = await rig.pod('context', podLinux(context));
+	t.deepEqual(await rig.run(pod, `id -u; id -G; ${says('root', 'touch /x')}; grep ^Seccomp: /proc/self/status | cut -f2`), ['0', '0', 'root=yes', '0']);
+	await rig.remove(pod);
 });
 
 fields('ports of the pod are reached through the node, by address and protocol', async (t, rig) => {

@@ -1,7 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {mkdir, stat} from 'node:fs/promises';
-import {dirname} from 'node:path';
-import {AlreadyExistsError, CancelledError, NotFoundError, SyscallError, throwIfCancelled} from '../../base/errors.js';
+import {AlreadyExistsError, CancelledError, NotFoundError, throwIfCancelled} from '../../base/errors.js';
 import {Rollback} from '../../base/rollback.js';
 import type {ImageRecord} from '../../image/image.js';
 import type {CreatedContainer} from '../../native/native.js';
@@ -13,6 +11,7 @@ import {explain} from '../spec/explain.js';
 import {containerName} from '../state/store.js';
 import {assertFound} from './find.js';
 import type {ContainerRecord} from './record.js';
+import {prepareHostPaths} from './host-paths.js';
 import {prepareSnapshots, type Snapshots} from './snapshots.js';
 import {addUndoSteps} from './undo.js';
 
@@ -52,7 +51,7 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 	const intent = plan.record;
 	const rollback = new Rollback();
 	try {
-		await explained(makeHostPaths(plan));
+		await explained(prepareHostPaths(runtime, plan));
 		addUndoSteps(rollback, runtime, intent);
 		await runtime.state.put(intent);
 		const snapshots = await prepareSnapshots(runtime, sandbox, {id, imageId: image.id, volumes: plan.volumes});
@@ -91,30 +90,6 @@ function findImage(runtime: Runtime, config: ContainerConfig__Output): ImageReco
 	const image = runtime.images.find(asked);
 	if (image === null) throw new NotFoundError('image', asked);
 	return image;
-}
-
-/** The log's directory, and host paths of mounts that do not exist yet: directories, as the peers make them. */
-async function makeHostPaths(plan: LaunchPlan): Promise<void> {
-	if (plan.record.logPath !== '') await mkdir(dirname(plan.record.logPath), {recursive: true, mode: 0o755});
-	for (const {hostPath} of plan.record.mounts) {
-		if (hostPath === '' || (await exists(hostPath))) continue;
-		try {
-			await mkdir(hostPath, {recursive: true, mode: 0o755});
-		} catch (error) {
-			const {errno = 0} = error as NodeJS.ErrnoException;
-			throw new SyscallError('mounts.host_path mkdir', Math.abs(errno), hostPath);
-		}
-	}
-}
-
-async function exists(path: string): Promise<boolean> {
-	try {
-		await stat(path);
-		return true;
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-		throw new SyscallError('mounts.host_path stat', Math.abs((error as NodeJS.ErrnoException).errno ?? 0), path);
-	}
 }
 
 /** What cannot be undone now is listed as exited, so that RemoveContainer goes on with it. */

@@ -32,6 +32,8 @@ export {validateContainerConfig} from './container-config.js';
 export interface LaunchPlan {
 	/** Phase `creating`; pid 0 and root until the init has resolved the user. */
 	readonly record: ContainerRecord;
+	/** SELinux label of its files; null: none. */
+	readonly mountLabel: string | null;
 	/** The images among its mounts. */
 	readonly volumes: readonly ImageMount[];
 	/** Once its writable layer is there, and the mounted images are. */
@@ -97,7 +99,7 @@ export async function planLaunch(
 			timeOffsets,
 			mountLabel: labels.mountLabel,
 		});
-	return {record, volumes, toSpec, facts: {cgroupPath, resources, deviceRules: devices.rules, seccomp: filter?.rules ?? null}};
+	return {record, mountLabel: labels.mountLabel, volumes, toSpec, facts: {cgroupPath, resources, deviceRules: devices.rules, seccomp: filter?.rules ?? null}};
 }
 
 /** Later writes win: what the config file says, then annotations, then the CRI's own fields. */
