@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 bool path_list_add(struct path_list *list, struct span path)
 {
@@ -164,6 +165,36 @@ bool cgroup_joins(struct span body, struct path_list *joins)
 		if (!path_list_add(joins, value))
 			return false;
 	return true;
+}
+
+/* The cgroup2 directory among them, open; -1: none. */
+static int open_unified(const struct path_list *joins, const char **found)
+{
+	for (const char *path = path_list_next(joins, NULL); path != NULL; path = path_list_next(joins, path)) {
+		struct statfs filesystem;
+		int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		*found = path;
+		if (fstatfs(fd, &filesystem) == 0 && filesystem.f_type == CGROUP2_SUPER_MAGIC_)
+			return fd;
+		close(fd);
+	}
+	*found = NULL;
+	return -1;
+}
+
+pid_t cgroup_clone(uint64_t flags, int *pidfd, const struct path_list *joins, const char **joined)
+{
+	int fd = open_unified(joins, joined);
+	pid_t pid = fd < 0 ? -1 : kernel_clone_in(flags, pidfd, fd);
+	if (pid != 0 && fd >= 0)
+		close(fd);
+	if (pid >= 0)
+		return pid;
+	/* Before 5.7; or it has cgroups of its own within (EBUSY), or as many processes as it may. */
+	*joined = NULL;
+	return kernel_clone(flags, pidfd);
 }
 
 int cgroup_join(const char *directory, struct failure *failure)

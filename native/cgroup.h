@@ -26,6 +26,11 @@ int cgroup_apply(struct span cgroup, struct path_list *made, struct failure *fai
 int cgroup_attach_program(struct span program, struct failure *failure);
 /* Adds every TAG_CGROUP_JOIN. */
 bool cgroup_joins(struct span body, struct path_list *joins);
+/*
+ * Clones with the child in its cgroup2 directory, of those in `joins`, from birth: to join it later costs a grace period of RCU (some ms), as cgroup2 has no
+ * `tasks`. `joined` is that directory, or NULL: there is none, or the kernel would not, and the child joins it by itself.
+ */
+pid_t cgroup_clone(uint64_t flags, int *pidfd, const struct path_list *joins, const char **joined);
 /* Puts the calling process there. */
 int cgroup_join(const char *directory, struct failure *failure);
 /*

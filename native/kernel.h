@@ -46,6 +46,7 @@
 #define RESOLVE_BENEATH_ 0x08
 #define RESOLVE_IN_ROOT_ 0x10
 
+#define CLONE_INTO_CGROUP_ 0x200000000ULL
 #define CLONE_PIDFD_ 0x00001000ULL
 #define CLONE_NEWCGROUP_ 0x02000000
 #define CLONE_NEWTIME_ 0x00000080
@@ -180,8 +181,9 @@ static inline pid_t kernel_clone_sibling(void)
 	return (pid_t)syscall(SYS_clone, CLONE_SIBLING_FLAGS, NULL, NULL, NULL, NULL);
 }
 
-/* fork(2) with namespaces and a pidfd (NULL: none); the child goes on with a copy of everything. Raw, as this program has one thread only. */
-static inline pid_t kernel_clone(uint64_t flags, int *pidfd)
+/* fork(2) with namespaces and a pidfd (NULL: none); the child goes on with a copy of everything. Raw, as this program has one thread only.
+ * The child is in the cgroup2 directory from its birth (5.7); -1: where we are. */
+static inline pid_t kernel_clone_in(uint64_t flags, int *pidfd, int cgroup_fd)
 {
 	struct {
 		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
@@ -189,7 +191,14 @@ static inline pid_t kernel_clone(uint64_t flags, int *pidfd)
 	arguments.flags = pidfd == NULL ? flags : flags | CLONE_PIDFD_;
 	arguments.pidfd = (uint64_t)(uintptr_t)pidfd;
 	arguments.exit_signal = SIGCHLD;
+	arguments.flags |= cgroup_fd >= 0 ? CLONE_INTO_CGROUP_ : 0;
+	arguments.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0;
 	return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+static inline pid_t kernel_clone(uint64_t flags, int *pidfd)
+{
+	return kernel_clone_in(flags, pidfd, -1);
 }
 
 #endif

@@ -38,6 +38,8 @@ static int join_cgroups(struct init *init, struct span body)
 	struct span directory;
 	while (next_with_tag(&body, TAG_CGROUP_JOIN, &directory)) {
 		char path[PATH_MAX];
+		if (init->job->joined_cgroup != NULL && span_is(directory, init->job->joined_cgroup))
+			continue;
 		if (!span_to_string(directory, path, sizeof path))
 			return fail_at_span(&init->report.failure, ENAMETOOLONG, "cgroup join", directory);
 		if (cgroup_join(path, &init->report.failure) == 0)

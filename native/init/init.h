@@ -55,6 +55,8 @@ struct init_job {
 	/* For an exec: the container's init, which `inside_pidfd` refers to. */
 	pid_t target_pid;
 	struct user_namespace user_namespace;
+	/* Of the cgroups to join the one that this process was made in; NULL: none. */
+	const char *joined_cgroup;
 };
 
 /* Every signal as a fresh process has it: default action, none blocked. */

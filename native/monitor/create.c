@@ -105,7 +105,7 @@ static int open_ends(struct ends *ends, bool terminal, bool stdin_pipe, struct f
 	return 0;
 }
 
-_Noreturn static void run_child(struct message *message, const struct ends *ends, int inside_pidfd)
+_Noreturn static void run_child(struct message *message, const struct ends *ends, int inside_pidfd, const char *joined_cgroup)
 {
 	int keep[MAX_FDS + 6];
 	unsigned count = 0;
@@ -126,6 +126,7 @@ _Noreturn static void run_child(struct message *message, const struct ends *ends
 		.shm_path = monitor.has_shm ? monitor.shm_path : NULL,
 		.inside_pidfd = inside_pidfd,
 		.user_namespace = monitor.user_namespace,
+		.joined_cgroup = joined_cgroup,
 	};
 	run_container_init(&job);
 }
@@ -173,10 +174,11 @@ static int clone_child(struct container *container, struct message *message, str
 	int inside = open_inside(message->body, pid_namespace, failure);
 	if (failure->error != 0)
 		return -1;
-	pid_t pid = kernel_clone(pid_namespace == PID_NAMESPACE_NEW ? CLONE_NEWPID : 0, &container->pidfd);
+	const char *joined;
+	pid_t pid = cgroup_clone(pid_namespace == PID_NAMESPACE_NEW ? CLONE_NEWPID : 0, &container->pidfd, &container->joins, &joined);
 	int error = errno;
 	if (pid == 0)
-		run_child(message, ends, inside);
+		run_child(message, ends, inside, joined);
 	if (inside >= 0)
 		close(inside);
 	if (pid < 0)

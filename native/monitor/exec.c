@@ -55,7 +55,7 @@ static int fd_of(struct message *message, uint16_t tag)
 	return get_span(message->body, tag, &value) ? message->fds[to_u32(value)] : -1;
 }
 
-_Noreturn static void run_child(struct message *message, int control_fd, const struct container *container)
+_Noreturn static void run_child(struct message *message, int control_fd, const struct container *container, const char *joined_cgroup)
 {
 	struct init_job job = {
 		.body = message->body,
@@ -64,6 +64,7 @@ _Noreturn static void run_child(struct message *message, int control_fd, const s
 		.inside_pidfd = container->pidfd,
 		.target_pid = container->pid,
 		.user_namespace = monitor.user_namespace,
+		.joined_cgroup = joined_cgroup,
 	};
 	int keep[] = {control_fd, job.inside_pidfd, job.stdio[0], job.stdio[1], job.stdio[2], job.user_namespace.fd};
 	close_other_fds(keep, sizeof keep / sizeof keep[0]);
@@ -179,9 +180,10 @@ static int start_exec(struct exec *exec, const struct container *container, stru
 		close(pair[1]);
 		return fail(failure, error, "epoll");
 	}
-	exec->pid = kernel_clone(0, NULL);
+	const char *joined;
+	exec->pid = cgroup_clone(0, NULL, &container->joins, &joined);
 	if (exec->pid == 0)
-		run_child(message, pair[1], container);
+		run_child(message, pair[1], container, joined);
 	int error = errno;
 	close(pair[1]);
 	return exec->pid < 0 ? fail(failure, error, "clone") : 0;
