@@ -1,5 +1,6 @@
 import {createRequire} from 'node:module';
 import {InvalidArgumentError, SyscallError} from '../base/errors.js';
+import type {ProcessCount, TreeCount} from './count.js';
 import type {UnpackResult} from './native.js';
 
 /** A failed native call. `errno` 0: the caller's value is wrong, and `stage` says how. */
@@ -48,6 +49,11 @@ export interface RawUnpacker {
 	abort(callback: Callback<void>): void;
 }
 
+/** One step at a time. */
+export interface RawTreeMeter {
+	step(entries: number, callback: Callback<TreeCount>): void;
+}
+
 /** build/native/berth.node as it is. Nobody outside native/ calls it. Descriptors are plain numbers; whoever gets one closes it. */
 export interface Addon {
 	readonly Channel: new (fd: number, onMessage: (message: Buffer, fds: number[]) => void, onClose: (errno: number) => void) => RawChannel;
@@ -78,6 +84,12 @@ export interface Addon {
 	/** Detached copies of the mounts at `sources` (`recursive` has a byte for each), then the log directory unless it is ''. */
 	openLaunchFiles(sources: readonly string[], recursive: Uint8Array, logDir: string, callback: Callback<number[]>): void;
 	removeTree(path: string, callback: Callback<void>): void;
+	readonly TreeMeter: new (path: string) => RawTreeMeter;
+	/** What is made in the directory from now on is counted for the project. */
+	assignProject(path: string, project: number, callback: Callback<void>): void;
+	projectUsages(path: string, projects: readonly number[], callback: Callback<{bytes: number; inodes: number}[]>): void;
+	/** Paths of cgroup.procs files. */
+	countProcesses(paths: readonly string[], callback: Callback<(ProcessCount | null)[]>): void;
 	treeUsage(path: string, callback: Callback<{bytes: number; inodes: number}>): void;
 	labelTree(path: string, label: string, callback: Callback<void>): void;
 	readFiles(paths: readonly string[], callback: Callback<(Buffer | null)[]>): void;

@@ -20,6 +20,13 @@ export function openKernel(clock: Clock): Kernel {
 		inheritDirectories: async (layerDir, lowerDirs, directories) => await callAddon(done => addon.inheritDirectories(layerDir, lowerDirs, directories, done)),
 		compileSeccomp: async profile => await callAddon(done => addon.compileSeccomp(toRaw(profile), profile.architectures, done)),
 		syncFilesystem: async path => await callAddon(done => addon.syncFilesystem(path, done)),
+		openTreeMeter: path => {
+			const meter = new addon.TreeMeter(path);
+			return {step: async entries => await callAddon(done => meter.step(entries, done))};
+		},
+		assignProject: async (path, project) => await callAddon(done => addon.assignProject(path, project, done)),
+		projectUsages: async (path, projects) => await callAddon(done => addon.projectUsages(path, projects, done)),
+		countProcesses: async paths => await callAddon(done => addon.countProcesses(paths, done)),
 		treeUsage: async path => await callAddon(done => addon.treeUsage(path, done)),
 		labelTree: async (path, label) => await callAddon(done => addon.labelTree(path, label, done)),
 		dialPod: async (netnsPath, port, timeoutMs) =>

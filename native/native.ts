@@ -1,4 +1,7 @@
+import type {ProcessCount, TreeMeter} from './count.js';
 import type {MountSpec} from './mount-spec.js';
+
+export type {ProcessCount, TreeCount, TreeMeter} from './count.js';
 
 /**
  * The whole seam to native code and to the kernel: plain data in, plain data out; `null` for "none", never `undefined`;
@@ -415,6 +418,18 @@ export interface Kernel {
 	compileSeccomp(profile: SeccompProfile): Promise<Uint8Array>;
 	/** syncfs(2) of the filesystem that holds `path`. */
 	syncFilesystem(path: string): Promise<void>;
+	/** Counts like treeUsage, in pieces, so that the caller sets the pace. What moves or goes meanwhile is passed over. */
+	openTreeMeter(path: string): TreeMeter;
+	/** Project quota: what is made in the directory from now on, at any depth, is counted for the project. @throws {SyscallError} the filesystem has none. */
+	assignProject(path: string, project: number): Promise<void>;
+	/**
+	 * What the filesystem that holds `path` counts for each project.
+	 *
+	 * @throws {SyscallError} ESRCH: it has no project quota, or it is off; ENOSYS: the kernel is older than 5.14.
+	 */
+	projectUsages(path: string, projects: readonly number[]): Promise<readonly {readonly bytes: number; readonly inodes: number}[]>;
+	/** Processes of cgroups, by their cgroup.procs files; null for one that cannot be read. Of a cgroup with many processes or descriptors not all are looked at. */
+	countProcesses(paths: readonly string[]): Promise<readonly (ProcessCount | null)[]>;
 	/** Bytes and inodes below `path` (walks; not for hot paths), hard links counted once. */
 	treeUsage(path: string): Promise<{readonly bytes: number; readonly inodes: number}>;
 	/** Sets security.selinux of `path` and all below it. Follows no link; mounts below are left as they are. Missing: no error. */

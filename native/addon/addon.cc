@@ -25,6 +25,9 @@ NODE_MODULE_INIT(/* exports, module, context */) {
 	berth::InitDescriptors(exports);
 	berth::InitMounts(exports);
 	berth::InitTree(exports);
+	berth::InitTreeMeter(exports);
+	berth::InitQuota(exports);
+	berth::InitProcessCount(exports);
 	berth::InitFiles(exports);
 	berth::InitDial(exports);
 	berth::InitInherit(exports);

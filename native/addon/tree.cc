@@ -1,10 +1,9 @@
 // Removing and measuring directory trees.
 #include "addon.h"
-#include "walk.h"
+#include "meter.h"
 #include "work.h"
 
 #include <fcntl.h>
-#include <set>
 #include <sys/xattr.h>
 
 namespace berth {
@@ -20,33 +19,6 @@ private:
 	void Unlink(int dir, const char* name, int flags) {
 		if (unlinkat(dir, name, flags) != 0 && errno != ENOENT) Note("remove", errno, name);
 	}
-};
-
-struct Usage {
-	double bytes = 0;
-	double inodes = 0;
-};
-
-class Meter : public Walk {
-public:
-	Usage usage;
-
-protected:
-	void OnFile(int dir, const char* name) override { Add(dir, name); }
-	void OnDirectory(int dir, const char* name) override { Add(dir, name); }
-
-private:
-	void Add(int dir, const char* name) {
-		struct stat status;
-		if (fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-			if (errno != ENOENT) Note("stat", errno, name);
-			return;
-		}
-		if (!S_ISDIR(status.st_mode) && status.st_nlink > 1 && !linked_.emplace(status.st_dev, status.st_ino).second) return;
-		usage.bytes += static_cast<double>(status.st_blocks) * 512;
-		usage.inodes++;
-	}
-	std::set<std::pair<dev_t, ino_t>> linked_;
 };
 
 // Gives everything a label of SELinux: security.selinux of xattr(7). Links themselves, never what they lead to.
@@ -105,12 +77,7 @@ NAN_METHOD(TreeUsage) {
 		Meter meter;
 		meter.Run(path);
 		return meter.usage;
-	}, [](Usage& usage) -> v8::Local<v8::Value> {
-		v8::Local<v8::Object> object = Nan::New<v8::Object>();
-		SetField(object, "bytes", Nan::New(usage.bytes));
-		SetField(object, "inodes", Nan::New(usage.inodes));
-		return object;
-	});
+	}, UsageToJs);
 }
 
 // labelTree(path, label, callback)

@@ -1,5 +1,6 @@
 #include "walk.h"
 
+#include <cstdint>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
@@ -66,6 +67,7 @@ void Walk::Enter(std::string name) {
 		const dirent* entry = readdir(dir.get());
 		if (entry == nullptr) break;
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+		entries_++;
 		if (IsDirectory(fd_.get(), *entry)) levels_.back().directories.emplace_back(entry->d_name);
 		else OnFile(fd_.get(), entry->d_name);
 	}
@@ -85,17 +87,44 @@ void Walk::Descend(const std::string& name) {
 void Walk::Leave() {
 	const std::string name = std::move(levels_.back().name);
 	levels_.pop_back();
+	entries_++;
 	const Level& parent = levels_.back();
 	Fd above(openat(fd_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (!above.valid()) Fail("return to directory above", PathOf(name));
 	struct stat status;
 	if (fstat(above.get(), &status) != 0) Fail("stat directory", PathOf(name));
-	if (status.st_dev != parent.device || status.st_ino != parent.inode) throw Failure{"directory was moved during the walk", ESTALE, PathOf(name)};
-	fd_ = std::move(above);
+	if (status.st_dev == parent.device && status.st_ino == parent.inode) fd_ = std::move(above);
+	else return FindAgain(name);
 	OnDirectory(fd_.get(), name.c_str());
 }
 
+Fd Walk::OpenLevel() const {
+	Fd fd(open(top_.empty() ? "/" : top_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	for (size_t i = 1; i < levels_.size() && fd.valid(); i++) fd = Fd(OpenChild(fd.get(), levels_[i].name.c_str()));
+	return fd;
+}
+
+void Walk::FindAgain(const std::string& moved) {
+	Note("directory was moved during the walk", ESTALE, moved);
+	for (;; levels_.pop_back()) {
+		Fd fd = OpenLevel();
+		struct stat status;
+		if (fd.valid() && fstat(fd.get(), &status) == 0 && status.st_dev == levels_.back().device && status.st_ino == levels_.back().inode) {
+			fd_ = std::move(fd);
+			return;
+		}
+		// The top itself is gone: nothing is left to walk.
+		if (levels_.size() == 1) return;
+	}
+}
+
 void Walk::Run(const std::string& path) {
+	Start(path);
+	while (!Step(SIZE_MAX)) continue;
+	if (first_) throw *first_;
+}
+
+void Walk::Start(const std::string& path) {
 	const size_t end = path.find_last_not_of('/');
 	if (end == std::string::npos) throw Failure{"walk", EINVAL, path};
 	const size_t slash = path.rfind('/', end);
@@ -116,7 +145,12 @@ void Walk::Run(const std::string& path) {
 	levels_.push_back({"", parent.st_dev, parent.st_ino, {}});
 	if (S_ISDIR(status.st_mode)) Descend(name);
 	else OnFile(fd_.get(), name.c_str());
+}
+
+bool Walk::Step(size_t entries) {
+	entries_ = 0;
 	while (levels_.size() > 1) {
+		if (entries_ >= entries) return false;
 		std::vector<std::string>& directories = levels_.back().directories;
 		if (directories.empty()) {
 			Leave();
@@ -126,7 +160,7 @@ void Walk::Run(const std::string& path) {
 		directories.pop_back();
 		Descend(next);
 	}
-	if (first_) throw *first_;
+	return true;
 }
 
 }  // namespace berth
