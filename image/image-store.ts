@@ -10,6 +10,7 @@ import type {Kernel} from '../native/native.js';
 import {ContentStore} from './content/content-store.js';
 import type {
 	ArchiveFormat,
+	CountedUsage,
 	ImageMetrics,
 	ImageOptions,
 	ImageRecord,
@@ -20,7 +21,6 @@ import type {
 	RegistryAuth,
 	Owner,
 	Snapshot,
-	Usage,
 } from './image.js';
 import {LayerStore} from './layer/layer-store.js';
 import {findImages, isDirectory, type LoadableImage, unpackArchive} from './load.js';
@@ -305,8 +305,8 @@ class Store implements ImageStore {
 		await this.#parts.layers.collect(await this.#parts.snapshots.remove(key));
 	}
 
-	async snapshotUsage(key: string): Promise<Usage | null> {
-		return await this.#parts.snapshots.usage(key);
+	async snapshotUsages(keys: readonly string[]): Promise<ReadonlyMap<string, CountedUsage>> {
+		return await this.#parts.snapshots.usages(keys);
 	}
 
 	snapshotKeys(): readonly string[] {

@@ -157,6 +157,12 @@ export interface Usage {
 	readonly inodes: number;
 }
 
+/** What a writable layer takes on its disk. */
+export interface CountedUsage extends Usage {
+	/** Nanoseconds since the epoch. */
+	readonly countedAtNs: bigint;
+}
+
 /** All of images and snapshots, as runtime/ and server/ see it. Implemented by openImageStore() in image-store.ts. */
 export interface ImageStore {
 	/** By tag, digest, or both. Joins a pull of the same reference in flight. Resolves when the image is on disk. */
@@ -185,8 +191,8 @@ export interface ImageStore {
 	prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot>;
 	/** Idempotent. */
 	removeSnapshot(key: string): Promise<void>;
-	/** Of the writable layer; null when there is none. */
-	snapshotUsage(key: string): Promise<Usage | null>;
+	/** Of writable layers by key, and when each was counted; what is not known is missing. Counted, not walked. */
+	snapshotUsages(keys: readonly string[]): Promise<ReadonlyMap<string, CountedUsage>>;
 	/** Keys of all snapshots, for recovery to compare. */
 	snapshotKeys(): readonly string[];
 	/** What the snapshotter found on this machine. */

@@ -4,17 +4,12 @@ import {join} from 'node:path';
 import type {Logger} from '../../base/log.js';
 import type {Kernel} from '../../native/native.js';
 import type {Clock} from '../../base/clock.js';
-import type {Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
+import type {CountedUsage, Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
 import type {RootLook} from '../layer/layer-record.js';
 import type {LayerStore} from '../layer/layer-store.js';
+import {LayerCounter} from './layer-counter.js';
+import {openProjectQuota, type ProjectQuota} from './project-quota.js';
 import type {Snapshotter} from './snapshotter.js';
-
-/** A writable layer is counted anew when it is asked for and was last counted so long ago. */
-const USAGE_MAX_AGE_MS = 10_000;
-/** Between two counts of everything for ImageFsInfo, which the kubelet asks for every ten seconds. */
-const SWEEP_INTERVAL_MS = 30_000;
-/** What upper/ and work/ themselves take. */
-const EMPTY: Usage = {bytes: 8192, inodes: 2};
 
 export interface OverlayParts {
 	readonly rootDir: string;
@@ -31,38 +26,39 @@ export class OverlaySnapshots implements Snapshotter {
 	readonly #parts: OverlayParts;
 	readonly #kernel: Kernel;
 	readonly #layers: LayerStore;
-	readonly #total = {bytes: 0, inodes: 0};
-	#sweep: Promise<void> | null = null;
-	#sweptAtMs = Number.NEGATIVE_INFINITY;
-	#closed = false;
-	/** Key → chainIds that it keeps. */
-	readonly #snapshots = new Map<string, readonly string[]>();
-	readonly #usage = new Map<string, {readonly atMs: number; readonly usage: Usage}>();
+	readonly #counter: LayerCounter;
+	readonly #quota: ProjectQuota | null;
+	readonly #features: readonly SnapshotFeature[];
+	readonly #snapshots = new Map<string, SnapshotRecord>();
 
-	private constructor(parts: OverlayParts) {
-		this.#dir = join(parts.rootDir, 'containers');
+	private constructor(parts: OverlayParts, dir: string, {quota, feature}: Awaited<ReturnType<typeof openProjectQuota>>) {
+		this.#dir = dir;
 		this.#parts = parts;
 		this.#kernel = parts.kernel;
 		this.#layers = parts.layers;
+		this.#quota = quota;
+		this.#features = [...parts.features, feature];
+		this.#counter = new LayerCounter({dir, kernel: parts.kernel, clock: parts.clock, log: parts.log});
 	}
 
 	/** Half-made snapshots go. */
 	static async open(parts: OverlayParts): Promise<OverlaySnapshots> {
 		const {kernel, layers, log} = parts;
-		const snapshots = new OverlaySnapshots(parts);
-		await mkdir(snapshots.#dir, {recursive: true});
+		const dir = join(parts.rootDir, 'containers');
+		await mkdir(dir, {recursive: true});
+		const snapshots = new OverlaySnapshots(parts, dir, await openProjectQuota(dir, kernel));
 		// As with layers: what a container's root made setuid is not for the machine's users.
 		await chmod(snapshots.#dir, 0o700);
 		for (const key of await readdir(snapshots.#dir)) {
-			const chainIds = await readChainIds(join(snapshots.#dir, key));
-			if (chainIds === null) {
+			const record = await readRecord(join(snapshots.#dir, key));
+			if (record === null) {
 				log.warn({key}, 'half-made snapshot removed');
 				await kernel.removeTree(join(snapshots.#dir, key));
 				continue;
 			}
-			layers.retain(chainIds);
-			snapshots.#snapshots.set(key, chainIds);
-			snapshots.#count(key, EMPTY);
+			layers.retain(record.chainIds);
+			if (record.projectId !== null) snapshots.#quota?.take(record.projectId);
+			snapshots.#show(key, record, false);
 		}
 		return snapshots;
 	}
@@ -71,17 +67,15 @@ export class OverlaySnapshots implements Snapshotter {
 		const dir = join(this.#dir, key);
 		const snapshot = {lowerDirs: this.#layers.lowerDirs(chainIds), upperDir: join(dir, 'upper'), workDir: join(dir, 'work')};
 		if (this.#snapshots.has(key)) return snapshot;
-		this.#snapshots.set(key, chainIds);
+		this.#snapshots.set(key, {chainIds, projectId: null});
 		this.#layers.retain(chainIds);
 		try {
 			await mkdir(dir, {mode: 0o711});
-			await Promise.all([
-				mkdir(snapshot.upperDir, {mode: 0o755}),
-				mkdir(snapshot.workDir, {mode: 0o700}),
-				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, chainIds}), {mode: 0o600}),
-			]);
+			await Promise.all([mkdir(snapshot.upperDir, {mode: 0o755}), mkdir(snapshot.workDir, {mode: 0o700})]);
+			const record = {chainIds, projectId: await this.#assignProject(snapshot)};
+			this.#show(key, record, true);
+			await writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, ...record}), {mode: 0o600});
 			await dressRoot(snapshot.upperDir, this.#layers.rootLook(chainIds), owner);
-			this.#count(key, EMPTY);
 			return snapshot;
 		} catch (error) {
 			await this.remove(key);
@@ -91,8 +85,8 @@ export class OverlaySnapshots implements Snapshotter {
 
 	/** @returns the layers that it kept, for collection. */
 	async remove(key: string): Promise<readonly string[]> {
-		const chainIds = this.#snapshots.get(key);
-		if (chainIds === undefined) return [];
+		const record = this.#snapshots.get(key);
+		if (record === undefined) return [];
 		const gone = join(this.#dir, `gone-${randomBytes(6).toString('hex')}`);
 		try {
 			await rename(join(this.#dir, key), gone);
@@ -101,72 +95,47 @@ export class OverlaySnapshots implements Snapshotter {
 			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 		}
 		this.#snapshots.delete(key);
-		this.#uncount(key);
-		this.#layers.release(chainIds);
-		return chainIds;
+		this.#counter.remove(key);
+		if (record.projectId !== null) this.#quota?.release(record.projectId);
+		this.#layers.release(record.chainIds);
+		return record.chainIds;
 	}
 
 	keys(): readonly string[] {
 		return [...this.#snapshots.keys()];
 	}
 
-	/** Walked at most every ten seconds per writable layer; counting by project quota comes with the containers issue. */
-	async usage(key: string): Promise<Usage | null> {
-		if (!this.#snapshots.has(key)) return null;
-		const known = this.#usage.get(key);
-		if (known !== undefined && this.#parts.clock.monotonicMs() - known.atMs < USAGE_MAX_AGE_MS) return known.usage;
-		const usage = await this.#kernel.treeUsage(join(this.#dir, key, 'upper'));
-		if (this.#snapshots.has(key)) this.#count(key, usage);
-		return usage;
+	async usages(keys: readonly string[]): Promise<ReadonlyMap<string, CountedUsage>> {
+		return await this.#counter.usages(keys);
 	}
 
-	/** Sums are kept, not made. What containers wrote since is counted behind the call, one writable layer after the other. */
 	totalUsage(): Usage {
-		const due = this.#parts.clock.monotonicMs() - this.#sweptAtMs >= SWEEP_INTERVAL_MS;
-		if (due && this.#sweep === null && !this.#closed) {
-			const sweep = this.#countAll().finally(() => {
-				this.#sweep = null;
-			});
-			this.#sweep = sweep;
-		}
-		return {...this.#total};
+		return this.#counter.total();
 	}
 
 	features(): readonly SnapshotFeature[] {
-		return this.#parts.features;
+		return this.#features;
 	}
 
 	async close(): Promise<void> {
-		this.#closed = true;
-		await this.#sweep;
+		await this.#counter.close();
 	}
 
-	async #countAll(): Promise<void> {
-		for (const key of [...this.#snapshots.keys()]) {
-			if (this.#closed) break;
-			try {
-				await this.usage(key);
-			} catch (error) {
-				this.#parts.log.warn({key, err: error}, 'writable layer not counted');
-			}
+	#show(key: string, record: SnapshotRecord, isNew: boolean): void {
+		this.#snapshots.set(key, record);
+		// Without the quota that an earlier daemon had, the layer is walked.
+		const projectId = this.#quota === null ? null : record.projectId;
+		this.#counter.add(key, {path: join(this.#dir, key, 'upper'), projectId}, isNew);
+	}
+
+	/** Both, because overlay makes files in one and renames them into the other. null: none; the layer is walked then. */
+	async #assignProject({upperDir, workDir}: Snapshot): Promise<number | null> {
+		try {
+			return (await this.#quota?.assign([upperDir, workDir])) ?? null;
+		} catch (error) {
+			this.#parts.log.warn({err: error, upperDir}, 'project quota not used for a writable layer');
+			return null;
 		}
-		this.#sweptAtMs = this.#parts.clock.monotonicMs();
-	}
-
-	#count(key: string, usage: Usage): void {
-		const before = this.#usage.get(key)?.usage;
-		this.#total.bytes += usage.bytes - (before?.bytes ?? 0);
-		this.#total.inodes += usage.inodes - (before?.inodes ?? 0);
-		const atMs = usage === EMPTY ? Number.NEGATIVE_INFINITY : this.#parts.clock.monotonicMs();
-		this.#usage.set(key, {atMs, usage});
-	}
-
-	#uncount(key: string): void {
-		const usage = this.#usage.get(key)?.usage;
-		if (usage === undefined) return;
-		this.#total.bytes -= usage.bytes;
-		this.#total.inodes -= usage.inodes;
-		this.#usage.delete(key);
 	}
 }
 
@@ -177,10 +146,19 @@ async function dressRoot(upperDir: string, {mode, uid, gid}: RootLook, owner: Ow
 	if (mode !== 0o755) await chmod(upperDir, mode);
 }
 
-async function readChainIds(dir: string): Promise<readonly string[] | null> {
+/** What snapshot.json says of a snapshot. */
+interface SnapshotRecord {
+	/** Of the layers that it keeps. */
+	readonly chainIds: readonly string[];
+	/** null: it has none, as those of earlier versions. */
+	readonly projectId: number | null;
+}
+
+async function readRecord(dir: string): Promise<SnapshotRecord | null> {
 	try {
-		const {chainIds} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as {readonly chainIds: unknown};
-		return Array.isArray(chainIds) && chainIds.every(id => typeof id === 'string') ? chainIds : null;
+		const {chainIds, projectId = null} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as Partial<Record<keyof SnapshotRecord, unknown>>;
+		if (!Array.isArray(chainIds) || !chainIds.every(id => typeof id === 'string')) return null;
+		return {chainIds, projectId: typeof projectId === 'number' ? projectId : null};
 	} catch {
 		return null;
 	}

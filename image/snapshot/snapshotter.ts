@@ -1,4 +1,4 @@
-import type {Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
+import type {CountedUsage, Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
 
 /** What a filesystem driver does: gives containers a root over an image's layers. Overlay is the first; one for btrfs or erofs would fill the same. */
 export interface Snapshotter {
@@ -7,8 +7,8 @@ export interface Snapshotter {
 	/** Idempotent. @returns the layers that it kept, for collection. */
 	remove(key: string): Promise<readonly string[]>;
 	keys(): readonly string[];
-	/** Of one writable layer; null when there is none. May walk it, seldom. */
-	usage(key: string): Promise<Usage | null>;
+	/** Of writable layers by key, as last counted, and when that was; what is not known is missing. No work that grows with what is in them. */
+	usages(keys: readonly string[]): Promise<ReadonlyMap<string, CountedUsage>>;
 	/** Of all writable layers as last counted: no work that grows with what is in them. */
 	totalUsage(): Usage;
 	features(): readonly SnapshotFeature[];
