@@ -69,6 +69,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 			pidsLimit: 0,
 			bootId: 'boot-1',
 			handlers: [],
+			podMetrics: ['cpu', 'memory'],
 		},
 		launcher,
 		kernel,

@@ -15,6 +15,7 @@ import type {Rlimit} from './spec/rlimits.js';
 import type {SeccompCache} from './spec/seccomp.js';
 import type {StateStore} from './state/store.js';
 import type {CpuSamples} from './stats/cpu-samples.js';
+import type {MetricGroup} from './stats/metrics/descriptors.js';
 
 /** Filled by server/config.ts. */
 export interface RuntimeOptions {
@@ -46,6 +47,8 @@ export interface RuntimeOptions {
 	readonly bootId: string;
 	/** Besides the default, which is native. */
 	readonly handlers: readonly HandlerOptions[];
+	/** Which metrics of pods ListPodSandboxMetrics has. */
+	readonly podMetrics: readonly MetricGroup[];
 }
 
 /** What every operation needs. Built once, in server/main.ts. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import {isIP, isIPv4} from 'node:net';
 import {toRlimit} from '../runtime/spec/rlimits.js';
+import {METRIC_GROUPS} from '../runtime/stats/metrics/descriptors.js';
 
 /** One key of the config file: its rule, its default, and what it means, with its unit. The only place that says any of these. */
 export interface Key<T> {
@@ -204,6 +205,13 @@ export const KEYS = {
 			),
 			'',
 			'Where Prometheus finds /metrics: "127.0.0.1:9180", "unix:/run/berth/metrics.sock"; "" = nowhere.',
+		),
+	},
+	stats: {
+		included_pod_metrics: key(
+			v.array(oneOf(...METRIC_GROUPS), `must be an array of ${METRIC_GROUPS.map(group => `"${group}"`).join(', ')}`),
+			[...METRIC_GROUPS],
+			"Groups of metrics that pods and containers have in ListPodSandboxMetrics, the kubelet's /metrics/cadvisor.",
 		),
 	},
 	runtime: {

@@ -59,6 +59,11 @@ for (const [what, content, message] of [
 	],
 	['an unknown key of a handler', '[runtime.handlers.mine]\ntype = "native"\nroot = "/r"\n', ':3: runtime.handlers.mine.root: unknown key'],
 	[
+		'a group of metrics that does not exist',
+		'[stats]\nincluded_pod_metrics = ["cpu", "gpu"]\n',
+		':2: stats.included_pod_metrics.1: must be one of "cpu", "memory", "oom", "network", "disk", "diskIO", "process", "spec", "pressure", "hugetlb", is "gpu"',
+	],
+	[
 		'a capability without CAP_',
 		'[runtime]\ndefault_capabilities = ["CHOWN"]\n',
 		':2: runtime.default_capabilities.0: must be the name of a capability such as "CAP_CHOWN", is "CHOWN"',
@@ -114,7 +119,7 @@ test('defaultToml is valid and says the defaults', async t => {
 		.split('\n')
 		.map(line => line.replace(/^#(?! )/, ''))
 		.join('\n');
-	t.deepEqual(parse(text.replaceAll(/^#.*$/gm, '')), parse('[log]\n[image]\n[network.embedded]\n[streaming]\n[metrics]\n[runtime]\n'));
+	t.deepEqual(parse(text.replaceAll(/^#.*$/gm, '')), parse('[log]\n[image]\n[network.embedded]\n[streaming]\n[metrics]\n[stats]\n[runtime]\n'));
 	const {config} = await loadConfig(await configFile(t, uncommented), {});
 	t.deepEqual(config, defaults);
 });
@@ -145,6 +150,7 @@ test('the config fills the options of every room', async t => {
 		maxLogLineBytes: 16_384,
 		bootId: 'boot',
 		seccompProfilePath: '',
+		podMetrics: ['cpu', 'memory', 'oom', 'network', 'disk', 'diskIO', 'process', 'spec', 'pressure', 'hugetlb'],
 	});
 	t.is(toRuntimeOptions(config, 'boot').defaultCapabilities.length, 14);
 	t.deepEqual(toImageOptions(config, 'x64').platform, {os: 'linux', architecture: 'amd64', variant: null});

@@ -28,6 +28,7 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 		pidsLimit: config.runtime.pids_limit,
 		bootId,
 		handlers: Object.entries(config.runtime.handlers).map(([name, {type, path, options, timeout_ms}]) => ({name, type, path, options, timeoutMs: timeout_ms})),
+		podMetrics: config.stats.included_pod_metrics,
 	};
 }
 

@@ -1,6 +1,5 @@
 import {credentials, status, type Client, type Server, type ServiceError} from '@grpc/grpc-js';
 import test, {type ExecutionContext} from 'ava';
-import type {EventEmitter} from 'node:events';
 import {UnavailableError} from '../base/errors.js';
 import type {ImageStore} from '../image/image.js';
 import {SignatureRefusedError} from '../image/policy/policy.js';
@@ -65,29 +64,6 @@ test('every call of CRI 0.37 is registered: 37 and 6', t => {
 	);
 	for (const path of methods.flat()) t.true(handlers.has(path), path);
 });
-
-const LATER = ['PodSandboxStats', 'ListPodSandboxStats', 'ListMetricDescriptors', 'ListPodSandboxMetrics'];
-test('calls of later versions answer UNIMPLEMENTED by name', async t => {
-	const {ask} = await serveFake(t);
-	for (const method of LATER) {
-		const {error} = await ask('runtime', method, {});
-		t.like(error, {code: status.UNIMPLEMENTED, details: `${method} is not implemented by this version of berth`});
-	}
-});
-
-for (const [service, method] of [
-	['runtime', 'StreamContainerStats'],
-	['runtime', 'StreamPodSandboxStats'],
-	['runtime', 'StreamPodSandboxMetrics'],
-] as const) {
-	test(`${method} answers UNIMPLEMENTED by name, so that the kubelet falls back to the list`, async t => {
-		const {clients} = await serveFake(t);
-		const client = clients[service] as unknown as Record<string, (request: object, options: object) => EventEmitter>;
-		const stream = client[method]?.({}, {deadline: Date.now() + 5000});
-		const error = await new Promise<ServiceError | null>(resolve => stream?.on('error', resolve).on('data', () => resolve(null)));
-		t.like(error, {code: status.UNIMPLEMENTED, details: `${method} is not implemented by this version of berth`});
-	});
-}
 
 test('checkpoint and restore are refused in words that say so', async t => {
 	const {ask} = await serveFake(t, [sandbox, running]);

@@ -73,7 +73,7 @@ test('the kernel takes a plan with every limit in its order, and says the same b
 			'c 5:2 rwm',
 		]);
 	}
-	const images = {snapshotUsage: async () => null, fsInfo: () => ({containerFs: {mountpoint: '/', bytes: 0, inodes: 0}})};
+	const images = {snapshotUsages: async () => new Map(), fsInfo: () => ({containerFs: {mountpoint: '/', bytes: 0, inodes: 0}})};
 	const runtime = {kernel, images, clock: systemClock, cgroups: hierarchies, cpuSamples: new CpuSamples(), log: silentLog} as never;
 	const [stats] = await readContainerStats(runtime, [{id: basename(path), cgroupPath: path} as ContainerRecord]);
 	t.like(stats, {cpu: {usageCoreNs: 0n}, memory: {limitBytes: 16_777_216n}, pids: 0n});

@@ -1,6 +1,5 @@
 import test from 'ava';
-import {CpuSamples} from './cpu-samples.js';
-import {parseCpuUsage, parseLimit, parseMemory, parseNumber, parseSwap} from './parse.js';
+import {findStat, parseCpuUsage, parseLimit, parseMemory, parseNetDev, parseNumber, parsePressure, parseSwap} from './parse.js';
 
 const V1_STAT =
 	'cache 9347072\nrss 1\ninactive_file 12288\npgfault 5\nhierarchical_memory_limit 9223372036854771712\ntotal_rss 20185088\ntotal_swap 4096\ntotal_pgfault 12951213\ntotal_pgmajfault 3486\ntotal_inactive_file 74686464\n';
@@ -25,6 +24,27 @@ for (const [text, limit] of [
 ] as const) {
 	test(`parseLimit(${JSON.stringify(text)}) is ${limit}`, t => t.is(parseLimit(text), limit));
 }
+
+for (const [key, value] of [
+	['cache', 9_347_072n],
+	['rss', 1n],
+	['inactive_file', 12_288n],
+	['total_inactive_file', 74_686_464n],
+	['file', null],
+	['total', null],
+	['', null],
+] as const) {
+	test(`findStat finds the key "${key}" as a whole: ${value}`, t => t.is(findStat(V1_STAT, key), value));
+}
+
+test('findStat: first line, last line without an end, a value that is no number, no text', t => {
+	t.is(findStat('a 1\nab 2\nb 3', 'a'), 1n);
+	t.is(findStat('a 1\nab 2\nb 3', 'b'), 3n);
+	t.is(findStat('ab 2\na 1\n', 'a'), 1n);
+	t.is(findStat('a x\n', 'a'), null);
+	t.is(findStat('', 'a'), null);
+	t.is(findStat(null, 'a'), null);
+});
 
 test('parseCpuUsage reads ns of v1 and µs of v2', t => {
 	t.is(parseCpuUsage('v1', '123456789\n'), 123_456_789n);
@@ -73,22 +93,40 @@ test('memory and swap without their files are null', t => {
 	t.is(parseSwap('v2', none), null);
 });
 
-test('CpuSamples gives a rate from the second sample on', t => {
-	const samples = new CpuSamples();
-	t.is(samples.take('a', 0n, 0n), null);
-	t.is(samples.take('a', 500_000_000n, 1_000_000_000n), 500_000_000n);
-	// Too close to the one before: its rate stands.
-	t.is(samples.take('a', 599_000_000n, 1_050_000_000n), 500_000_000n);
-	t.is(samples.take('a', 2_500_000_000n, 2_000_000_000n), 2_000_000_000n);
-	// A new cgroup of the same name counts from zero.
-	t.is(samples.take('a', 1n, 3_000_000_000n), null);
+test('parsePressure reads both lines, in ns; an old kernel has no line "full" for the CPU', t => {
+	const some = 'some avg10=1.38 avg60=5.22 avg300=4.45 total=3491982665\n';
+	const line = {totalNs: 3_491_982_665_000n, avg10: 1.38, avg60: 5.22, avg300: 4.45};
+	t.deepEqual(parsePressure(`${some}full avg10=0.00 avg60=0.10 avg300=0.00 total=12\n`), {
+		some: line,
+		full: {totalNs: 12_000n, avg10: 0, avg60: 0.1, avg300: 0},
+	});
+	t.deepEqual(parsePressure(some), {some: line, full: {totalNs: 0n, avg10: 0, avg60: 0, avg300: 0}});
+	t.is(parsePressure(''), null);
+	t.is(parsePressure(null), null);
 });
 
-test('CpuSamples forgets containers that nobody asked about for ten minutes', t => {
-	const samples = new CpuSamples();
-	samples.take('gone', 1n, 0n);
-	samples.take('here', 1n, 500_000_000_000n);
-	t.is(samples.size, 2);
-	samples.take('here', 2n, 601_000_000_000n);
-	t.is(samples.size, 1);
+const NET_DEV = `Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 117588147242 3858018    0    0    0     0          0         0 117588147242 3858018    0    0    0     0       0          0
+  eth0: 2153573074   67908    1    2    0     0          0         0  6048580   49745    3    4    0     0       0          0
+verylongname123:18446744073709551615       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0
+`;
+
+test('parseNetDev reads every interface but lo, however long its name and numbers', t => {
+	const [eth0, long, ...rest] = parseNetDev(NET_DEV);
+	t.deepEqual(eth0, {
+		name: 'eth0',
+		rx: {bytes: 2_153_573_074n, packets: 67_908n, errors: 1n, dropped: 2n},
+		tx: {bytes: 6_048_580n, packets: 49_745n, errors: 3n, dropped: 4n},
+	});
+	t.like(long, {name: 'verylongname123', rx: {bytes: 18_446_744_073_709_551_615n}});
+	t.deepEqual(rest, []);
+});
+
+test('parseNetDev passes over a last line that was cut', t => {
+	t.deepEqual(
+		parseNetDev(NET_DEV.slice(0, NET_DEV.indexOf('6048580') + 3)).map(({name}) => name),
+		[],
+	);
+	t.deepEqual(parseNetDev(''), []);
 });

@@ -11,7 +11,6 @@ import {toImage} from './image.js';
 import {toContainerInfo, toSandboxInfo} from './info.js';
 import {toPodSandbox, toPodSandboxStatus} from './sandbox.js';
 import {toSignal} from './stop-signal.js';
-import {toContainerStats} from './stats.js';
 
 const sandbox = sandboxRecord('web');
 const container = containerRecord('main', sandbox);
@@ -181,21 +180,4 @@ test('the verbose info of a container has its pid and no environment', t => {
 	t.false(info.includes(Buffer.from('TOKEN=secret').toString('base64')));
 	t.is((JSON.parse(toSandboxInfo(sandbox, 100).info) as {pid: number}).pid, 100);
 	t.is((JSON.parse(toSandboxInfo(sandbox, null).info) as {pid: number}).pid, 0);
-});
-
-test('toContainerStats leaves out what the kernel does not say', t => {
-	const facts = {
-		containerId: container.id,
-		timestampNs: 5n,
-		cpu: {usageCoreNs: 7n, usageNanoCores: null},
-		memory: null,
-		swap: null,
-		pids: null,
-		writableLayer: {mountpoint: '/m', usedBytes: 1n, inodesUsed: 2n},
-	};
-	const stats = toContainerStats(container, facts);
-	t.deepEqual(stats.cpu, {timestamp: '5', usage_core_nano_seconds: {value: '7'}, usage_nano_cores: null});
-	t.is(stats.memory, null);
-	t.like(stats.writable_layer, {fs_id: {mountpoint: '/m'}, used_bytes: {value: '1'}, inodes_used: {value: '2'}});
-	t.like(stats.attributes, {id: container.id, metadata: container.metadata});
 });

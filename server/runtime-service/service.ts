@@ -1,7 +1,7 @@
 import type {RuntimeServiceHandlers} from '../../proto/cri.js';
 import type {Daemon} from '../call.js';
 import {wrap, wrapStream} from '../grpc.js';
-import {noCheckpoints, unimplemented, unimplementedStream} from '../unimplemented.js';
+import {noCheckpoints} from '../unimplemented.js';
 import {handleAttach} from './attach.js';
 import {handleContainerStats} from './container-stats.js';
 import {handleContainerStatus} from './container-status.js';
@@ -11,8 +11,12 @@ import {handleExecSync} from './exec-sync.js';
 import {handleGetContainerEvents} from './get-container-events.js';
 import {handleListContainerStats} from './list-container-stats.js';
 import {handleListContainers} from './list-containers.js';
+import {handleListMetricDescriptors} from './list-metric-descriptors.js';
 import {handleListPodSandbox} from './list-pod-sandbox.js';
+import {handleListPodSandboxMetrics} from './list-pod-sandbox-metrics.js';
+import {handleListPodSandboxStats} from './list-pod-sandbox-stats.js';
 import {handlePortForward} from './port-forward.js';
+import {handlePodSandboxStats} from './pod-sandbox-stats.js';
 import {handlePodSandboxStatus} from './pod-sandbox-status.js';
 import {handleRemoveContainer} from './remove-container.js';
 import {handleRemovePodSandbox} from './remove-pod-sandbox.js';
@@ -21,7 +25,10 @@ import {handleRunPodSandbox} from './run-pod-sandbox.js';
 import {handleRuntimeConfig} from './runtime-config.js';
 import {handleStartContainer} from './start-container.js';
 import {handleStatus} from './status.js';
+import {handleStreamContainerStats} from './stream-container-stats.js';
 import {handleStreamContainers} from './stream-containers.js';
+import {handleStreamPodSandboxMetrics} from './stream-pod-sandbox-metrics.js';
+import {handleStreamPodSandboxStats} from './stream-pod-sandbox-stats.js';
 import {handleStreamPodSandboxes} from './stream-pod-sandboxes.js';
 import {handleStopContainer} from './stop-container.js';
 import {handleStopPodSandbox} from './stop-pod-sandbox.js';
@@ -32,7 +39,7 @@ import {handleVersion} from './version.js';
 
 /** All 37 calls of RuntimeService in CRI 0.37. */
 export function runtimeService(daemon: Daemon): RuntimeServiceHandlers {
-	return {...sandboxCalls(daemon), ...containerCalls(daemon), ...nodeCalls(daemon), ...laterCalls(daemon)};
+	return {...sandboxCalls(daemon), ...containerCalls(daemon), ...statsCalls(daemon), ...nodeCalls(daemon), ...laterCalls(daemon)};
 }
 
 function sandboxCalls(daemon: Daemon) {
@@ -57,13 +64,25 @@ function containerCalls(daemon: Daemon) {
 		ListContainers: wrap('ListContainers', 'reads', daemon, handleListContainers),
 		StreamContainers: wrapStream('StreamContainers', 'reads', daemon, handleStreamContainers),
 		ContainerStatus: wrap('ContainerStatus', 'reads', daemon, handleContainerStatus),
-		ContainerStats: wrap('ContainerStats', 'reads', daemon, handleContainerStats),
-		ListContainerStats: wrap('ListContainerStats', 'reads', daemon, handleListContainerStats),
 		ReopenContainerLog: wrap('ReopenContainerLog', 'changes', daemon, handleReopenContainerLog),
 		// Probes come every second: at info they would drown the rest.
 		ExecSync: wrap('ExecSync', 'reads', daemon, handleExecSync),
 		Exec: wrap('Exec', 'changes', daemon, handleExec),
 		Attach: wrap('Attach', 'changes', daemon, handleAttach),
+	} satisfies Partial<RuntimeServiceHandlers>;
+}
+
+function statsCalls(daemon: Daemon) {
+	return {
+		ContainerStats: wrap('ContainerStats', 'reads', daemon, handleContainerStats),
+		ListContainerStats: wrap('ListContainerStats', 'reads', daemon, handleListContainerStats),
+		StreamContainerStats: wrapStream('StreamContainerStats', 'reads', daemon, handleStreamContainerStats),
+		PodSandboxStats: wrap('PodSandboxStats', 'reads', daemon, handlePodSandboxStats),
+		ListPodSandboxStats: wrap('ListPodSandboxStats', 'reads', daemon, handleListPodSandboxStats),
+		ListMetricDescriptors: wrap('ListMetricDescriptors', 'reads', daemon, handleListMetricDescriptors),
+		ListPodSandboxMetrics: wrap('ListPodSandboxMetrics', 'reads', daemon, handleListPodSandboxMetrics),
+		StreamPodSandboxMetrics: wrapStream('StreamPodSandboxMetrics', 'reads', daemon, handleStreamPodSandboxMetrics),
+		StreamPodSandboxStats: wrapStream('StreamPodSandboxStats', 'reads', daemon, handleStreamPodSandboxStats),
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
 
@@ -81,15 +100,8 @@ function nodeCalls(daemon: Daemon) {
 function laterCalls(daemon: Daemon) {
 	return {
 		PortForward: wrap('PortForward', 'changes', daemon, handlePortForward),
-		PodSandboxStats: unimplemented('PodSandboxStats', daemon),
-		ListPodSandboxStats: unimplemented('ListPodSandboxStats', daemon),
-		ListMetricDescriptors: unimplemented('ListMetricDescriptors', daemon),
-		ListPodSandboxMetrics: unimplemented('ListPodSandboxMetrics', daemon),
 		CheckpointContainer: noCheckpoints('CheckpointContainer', daemon),
 		CheckpointPod: noCheckpoints('CheckpointPod', daemon),
 		RestorePod: noCheckpoints('RestorePod', daemon),
-		StreamContainerStats: unimplementedStream('StreamContainerStats', daemon),
-		StreamPodSandboxStats: unimplementedStream('StreamPodSandboxStats', daemon),
-		StreamPodSandboxMetrics: unimplementedStream('StreamPodSandboxMetrics', daemon),
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
