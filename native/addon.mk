@@ -28,7 +28,7 @@ build/native/test-unpack: $(UNPACK_TEST_SOURCES) $(wildcard native/unpack/*.h) n
 		-o $@ $(UNPACK_TEST_SOURCES) -lz -lzstd -l:libcrypto.so.3
 
 # The addon's tests with AddressSanitizer and UBSan in it; Node itself is as always, so leaks are not looked for (it never frees at exit).
-ADDON_TESTS ?= connection.test.js monitor-client.root.test.js program.root.test.js kernel.root.test.js unpack.root.test.js unpack-hostile.root.test.js unpack-life.root.test.js unpack-parents.root.test.js
+ADDON_TESTS ?= connection.test.js count.root.test.js monitor-client.root.test.js program.root.test.js kernel.root.test.js unpack.root.test.js unpack-hostile.root.test.js unpack-life.root.test.js unpack-parents.root.test.js
 .PHONY: test-addon-asan
 test-addon-asan:
 	@$(MAKE) --no-print-directory ADDON_DIR=build/asan/native ADDON_CXXFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' build/asan/native/berth.node

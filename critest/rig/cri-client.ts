@@ -23,6 +23,11 @@ interface Calls {
 	ContainerStatus: [cri.ContainerStatusRequest, cri.ContainerStatusResponse__Output];
 	ListContainers: [cri.ListContainersRequest, cri.ListContainersResponse__Output];
 	ContainerStats: [cri.ContainerStatsRequest, cri.ContainerStatsResponse__Output];
+	ListContainerStats: [cri.ListContainerStatsRequest, cri.ListContainerStatsResponse__Output];
+	PodSandboxStats: [cri.PodSandboxStatsRequest, cri.PodSandboxStatsResponse__Output];
+	ListPodSandboxStats: [cri.ListPodSandboxStatsRequest, cri.ListPodSandboxStatsResponse__Output];
+	ListMetricDescriptors: [cri.ListMetricDescriptorsRequest, cri.ListMetricDescriptorsResponse__Output];
+	ListPodSandboxMetrics: [cri.ListPodSandboxMetricsRequest, cri.ListPodSandboxMetricsResponse__Output];
 	ReopenContainerLog: [cri.ReopenContainerLogRequest, cri.ReopenContainerLogResponse__Output];
 	ExecSync: [cri.ExecSyncRequest, cri.ExecSyncResponse__Output];
 	Exec: [cri.ExecRequest, cri.ExecResponse__Output];
@@ -32,6 +37,11 @@ interface Calls {
 	CheckpointPod: [cri.CheckpointPodRequest, cri.CheckpointPodResponse__Output];
 	RestorePod: [cri.RestorePodRequest, cri.RestorePodResponse__Output];
 	Attach: [cri.AttachRequest, cri.AttachResponse__Output];
+}
+interface StreamCalls {
+	StreamContainerStats: [cri.StreamContainerStatsRequest, cri.StreamContainerStatsResponse__Output];
+	StreamPodSandboxStats: [cri.StreamPodSandboxStatsRequest, cri.StreamPodSandboxStatsResponse__Output];
+	StreamPodSandboxMetrics: [cri.StreamPodSandboxMetricsRequest, cri.StreamPodSandboxMetricsResponse__Output];
 }
 interface ImageCalls {
 	PullImage: [cri.PullImageRequest, cri.PullImageResponse__Output];
@@ -52,6 +62,8 @@ interface StreamCalls {
 export interface CriClient {
 	/** @throws {ServiceError} what the daemon answered; DEADLINE_EXCEEDED after `timeoutMs` (60,000), times the patience. */
 	call<K extends keyof Calls>(name: K, request: Calls[K][0], timeoutMs?: number): Promise<Calls[K][1]>;
+	/** All messages of a call that answers with a stream. */
+	stream<K extends keyof StreamCalls>(name: K, request: StreamCalls[K][0], timeoutMs?: number): Promise<readonly StreamCalls[K][1][]>;
 	image<K extends keyof ImageCalls>(name: K, request: ImageCalls[K][0], timeoutMs?: number): Promise<ImageCalls[K][1]>;
 	/** Without a deadline. Its event 'metadata' says that the daemon has begun to answer. */
 	stream<K extends keyof StreamCalls>(name: K, request: StreamCalls[K][0]): ClientReadableStream<StreamCalls[K][1]>;
@@ -59,6 +71,8 @@ export interface CriClient {
 }
 
 type Unary = (request: unknown, metadata: Metadata, options: CallOptions, done: (error: ServiceError | null, reply: unknown) => void) => void;
+
+type ServerStream = (request: unknown, metadata: Metadata, options: CallOptions) => AsyncIterable<unknown>;
 
 export function openCriClient(socket: string): CriClient {
 	const services = loadCri();
@@ -75,6 +89,13 @@ export function openCriClient(socket: string): CriClient {
 		});
 	return {
 		call: (name, request, timeoutMs = 60_000) => ask(runtime, name, request, timeoutMs) as Promise<never>,
+		stream: async (name, request, timeoutMs = 60_000) => {
+			const method = (runtime as unknown as Record<string, ServerStream>)[name];
+			if (method === undefined) throw new Error(`no call ${name}`);
+			const messages: unknown[] = [];
+			for await (const message of method.call(runtime, request, new Metadata(), {deadline: Date.now() + timeoutMs})) messages.push(message);
+			return messages as never;
+		},
 		image: (name, request, timeoutMs = 60_000) => ask(images, name, request, timeoutMs) as Promise<never>,
 		stream: (name, request) => (runtime as unknown as Record<string, (request: object) => ClientReadableStream<never>>)[name]!.call(runtime, request),
 		close: () => {

@@ -1,9 +1,9 @@
-import type {ListMetricDescriptorsRequest__Output, ListMetricDescriptorsResponse} from '../../proto/cri.js';
+import type {ListMetricDescriptorsResponse} from '../../proto/cri.js';
 import {listDescriptors} from '../../runtime/stats/metrics/descriptors.js';
 import type {Call} from '../call.js';
 import {toMetricDescriptor} from '../convert/metrics.js';
 
 /** ListMetricDescriptors: of every metric that ListPodSandboxMetrics may have; the kubelet asks once. */
-export async function handleListMetricDescriptors({runtime}: Call, _: ListMetricDescriptorsRequest__Output): Promise<ListMetricDescriptorsResponse> {
+export async function handleListMetricDescriptors({runtime}: Call): Promise<ListMetricDescriptorsResponse> {
 	return {descriptors: listDescriptors(runtime.options.podMetrics).map(toMetricDescriptor)};
 }

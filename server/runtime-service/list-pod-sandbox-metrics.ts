@@ -1,4 +1,4 @@
-import type {ListPodSandboxMetricsRequest__Output, ListPodSandboxMetricsResponse, PodSandboxMetrics} from '../../proto/cri.js';
+import type {ListPodSandboxMetricsResponse, PodSandboxMetrics} from '../../proto/cri.js';
 import type {SandboxRecord} from '../../runtime/sandbox/record.js';
 import {listSandboxes} from '../../runtime/state/query.js';
 import {findHugepageSizes} from '../../runtime/stats/metrics/hugepage-sizes.js';
@@ -7,7 +7,7 @@ import type {Call} from '../call.js';
 import {toPodMetrics} from '../convert/metrics.js';
 
 /** ListPodSandboxMetrics of the pods that are ready. */
-export async function handleListPodSandboxMetrics(call: Call, _: ListPodSandboxMetricsRequest__Output): Promise<ListPodSandboxMetricsResponse> {
+export async function handleListPodSandboxMetrics(call: Call): Promise<ListPodSandboxMetricsResponse> {
 	return {pod_metrics: await readPodMetrics(call, listReady(call))};
 }
 

@@ -1,4 +1,4 @@
-import type {StreamPodSandboxMetricsRequest__Output, StreamPodSandboxMetricsResponse} from '../../proto/cri.js';
+import type {StreamPodSandboxMetricsResponse} from '../../proto/cri.js';
 import type {Call} from '../call.js';
 import {listReady, readPodMetrics} from './list-pod-sandbox-metrics.js';
 
@@ -6,7 +6,7 @@ import {listReady, readPodMetrics} from './list-pod-sandbox-metrics.js';
 const CHUNK_PODS = 20;
 
 /** StreamPodSandboxMetrics: what ListPodSandboxMetrics answers, in messages of a bounded size, each read when the one before is sent. */
-export async function* handleStreamPodSandboxMetrics(call: Call, _: StreamPodSandboxMetricsRequest__Output): AsyncGenerator<StreamPodSandboxMetricsResponse> {
+export async function* handleStreamPodSandboxMetrics(call: Call): AsyncGenerator<StreamPodSandboxMetricsResponse> {
 	const records = listReady(call);
 	for (let start = 0; start < records.length; start += CHUNK_PODS)
 		yield {pod_sandbox_metrics: await readPodMetrics(call, records.slice(start, start + CHUNK_PODS))};

@@ -45,6 +45,8 @@ const MEMORY = {
 	/** Since 5.19 on v2. */
 	peak: {v1: ['memory', 'memory.max_usage_in_bytes'], v2: 'memory.peak'},
 	hits: {v1: ['memory', 'memory.failcnt'], v2: 'memory.events'},
+	/** Where the limits of memory and of memory with swap are the same, the latter is hit first. */
+	swapHits: {v1: ['memory', 'memory.memsw.failcnt'], v2: null},
 	kernel: {v1: ['memory', 'memory.kmem.usage_in_bytes'], v2: 'memory.stat'},
 } as const;
 
@@ -63,7 +65,7 @@ export const addMemoryMetrics: AddMetrics = (pass, target) => {
 			...metric('container_memory_kernel_usage', mode === 'v1' ? parseNumber(files.kernel()) : find('kernel')),
 			...metric('container_memory_mapped_file', find(names.mappedFile)),
 			...metric('container_memory_swap', parseSwap(mode, memoryFiles)?.usageBytes ?? null),
-			...metric('container_memory_failcnt', mode === 'v1' ? parseNumber(files.hits()) : findStat(files.hits(), 'max')),
+			...metric('container_memory_failcnt', mode === 'v1' ? sum(parseNumber(files.hits()), parseNumber(files.swapHits())) : findStat(files.hits(), 'max')),
 			...metric('container_memory_usage_bytes', memory?.usageBytes ?? null),
 			...metric('container_memory_max_usage_bytes', parseNumber(files.peak())),
 			...metric('container_memory_working_set_bytes', memory?.workingSetBytes ?? null),
@@ -77,6 +79,11 @@ export const addMemoryMetrics: AddMetrics = (pass, target) => {
 		];
 	};
 };
+
+/** null only where the first is. */
+function sum(a: bigint | null, b: bigint | null): bigint | null {
+	return a === null ? null : a + (b ?? 0n);
+}
 
 export const addOomMetrics: AddMetrics = (pass, target) => {
 	const {events} = add(pass, target, {events: {v1: ['memory', 'memory.oom_control'], v2: 'memory.events'}});
