@@ -3,6 +3,7 @@ import {once} from 'node:events';
 import {link, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, rmdir, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
+import {setTimeout} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {SyscallError} from '../base/errors.js';
@@ -93,17 +94,21 @@ time.sleep(1000)`;
 	} finally {
 		const procs = (await run('cat', [`${cgroup}/cgroup.procs`])).stdout.trim().split('\n');
 		for (const pid of procs) if (pid !== '') process.kill(Number(pid), 'SIGKILL');
-		for (let tries = 0; ; tries++) {
-			try {
-				await rmdir(cgroup);
-				break;
-			} catch (error) {
-				if (tries === 200) throw error;
-				await new Promise(resolve => setTimeout(resolve, 20));
-			}
-		}
+		await removeEmptied(cgroup);
 	}
 });
+
+/** Its processes were just killed, and may take a moment to go. */
+async function removeEmptied(cgroup: string): Promise<void> {
+	for (let tries = 0; ; tries++) {
+		try {
+			return await rmdir(cgroup);
+		} catch (error) {
+			if (tries === 200) throw error;
+			await setTimeout(20);
+		}
+	}
+}
 
 test('projectUsages of a filesystem that counts no projects says so, and assignProject of what is no directory', async t => {
 	const error = await t.throwsAsync(kernel.projectUsages('/proc', [0]), {instanceOf: SyscallError});

@@ -38,11 +38,6 @@ interface Calls {
 	RestorePod: [cri.RestorePodRequest, cri.RestorePodResponse__Output];
 	Attach: [cri.AttachRequest, cri.AttachResponse__Output];
 }
-interface StreamCalls {
-	StreamContainerStats: [cri.StreamContainerStatsRequest, cri.StreamContainerStatsResponse__Output];
-	StreamPodSandboxStats: [cri.StreamPodSandboxStatsRequest, cri.StreamPodSandboxStatsResponse__Output];
-	StreamPodSandboxMetrics: [cri.StreamPodSandboxMetricsRequest, cri.StreamPodSandboxMetricsResponse__Output];
-}
 interface ImageCalls {
 	PullImage: [cri.PullImageRequest, cri.PullImageResponse__Output];
 	ListImages: [cri.ListImagesRequest, cri.ListImagesResponse__Output];
@@ -56,14 +51,15 @@ interface StreamCalls {
 	GetContainerEvents: [cri.GetEventsRequest, cri.ContainerEventResponse__Output];
 	StreamPodSandboxes: [cri.StreamPodSandboxesRequest, cri.StreamPodSandboxesResponse__Output];
 	StreamContainers: [cri.StreamContainersRequest, cri.StreamContainersResponse__Output];
+	StreamContainerStats: [cri.StreamContainerStatsRequest, cri.StreamContainerStatsResponse__Output];
+	StreamPodSandboxStats: [cri.StreamPodSandboxStatsRequest, cri.StreamPodSandboxStatsResponse__Output];
+	StreamPodSandboxMetrics: [cri.StreamPodSandboxMetricsRequest, cri.StreamPodSandboxMetricsResponse__Output];
 }
 
 /** The CRI over the daemon's socket. */
 export interface CriClient {
 	/** @throws {ServiceError} what the daemon answered; DEADLINE_EXCEEDED after `timeoutMs` (60,000), times the patience. */
 	call<K extends keyof Calls>(name: K, request: Calls[K][0], timeoutMs?: number): Promise<Calls[K][1]>;
-	/** All messages of a call that answers with a stream. */
-	stream<K extends keyof StreamCalls>(name: K, request: StreamCalls[K][0], timeoutMs?: number): Promise<readonly StreamCalls[K][1][]>;
 	image<K extends keyof ImageCalls>(name: K, request: ImageCalls[K][0], timeoutMs?: number): Promise<ImageCalls[K][1]>;
 	/** Without a deadline. Its event 'metadata' says that the daemon has begun to answer. */
 	stream<K extends keyof StreamCalls>(name: K, request: StreamCalls[K][0]): ClientReadableStream<StreamCalls[K][1]>;
@@ -71,8 +67,6 @@ export interface CriClient {
 }
 
 type Unary = (request: unknown, metadata: Metadata, options: CallOptions, done: (error: ServiceError | null, reply: unknown) => void) => void;
-
-type ServerStream = (request: unknown, metadata: Metadata, options: CallOptions) => AsyncIterable<unknown>;
 
 export function openCriClient(socket: string): CriClient {
 	const services = loadCri();
@@ -89,13 +83,6 @@ export function openCriClient(socket: string): CriClient {
 		});
 	return {
 		call: (name, request, timeoutMs = 60_000) => ask(runtime, name, request, timeoutMs) as Promise<never>,
-		stream: async (name, request, timeoutMs = 60_000) => {
-			const method = (runtime as unknown as Record<string, ServerStream>)[name];
-			if (method === undefined) throw new Error(`no call ${name}`);
-			const messages: unknown[] = [];
-			for await (const message of method.call(runtime, request, new Metadata(), {deadline: Date.now() + timeoutMs})) messages.push(message);
-			return messages as never;
-		},
 		image: (name, request, timeoutMs = 60_000) => ask(images, name, request, timeoutMs) as Promise<never>,
 		stream: (name, request) => (runtime as unknown as Record<string, (request: object) => ClientReadableStream<never>>)[name]!.call(runtime, request),
 		close: () => {

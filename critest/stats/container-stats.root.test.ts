@@ -7,7 +7,7 @@ import {createContainer, pullBusybox, removePod, runContainer, runPod, statusOf,
 import {assertRefused} from '../rig/refusal.js';
 import {useDaemon} from '../rig/use-daemon.js';
 import {cgroupOf} from './cgroup-files.js';
-import {containerStats, execute, pidOf, valueOf} from './measured.js';
+import {containerStats, execute, pidOf, valueOf, allOf} from './measured.js';
 
 const running = useDaemon(test);
 const MIB = 1024n * 1024n;
@@ -202,7 +202,7 @@ test.serial('filters: id, prefix, pod, labels; nothing for what does not exist; 
 	);
 	const list = async (filter?: object): Promise<readonly string[]> => {
 		const {stats} = await cri.call('ListContainerStats', filter === undefined ? {} : {filter});
-		const streamed = (await cri.stream('StreamContainerStats', filter === undefined ? {} : {filter})).flatMap(({container_stats}) => container_stats);
+		const streamed = (await allOf(cri.stream('StreamContainerStats', filter === undefined ? {} : {filter}))).flatMap(({container_stats}) => container_stats);
 		t.deepEqual(
 			streamed.map(({attributes}) => attributes),
 			stats.map(({attributes}) => attributes),

@@ -1,3 +1,4 @@
+import type {ClientReadableStream} from '@grpc/grpc-js';
 import type {ContainerStats__Output, PodSandboxStats__Output, UInt64Value__Output} from '../../proto/cri.js';
 import type {Daemon} from '../rig/daemon.js';
 
@@ -29,4 +30,11 @@ export async function execute({cri}: Daemon, containerId: string, script: string
 	const {stdout, stderr, exit_code: exitCode} = await cri.call('ExecSync', {container_id: containerId, cmd: ['sh', '-c', script]});
 	if (exitCode !== 0) throw new Error(`exit code ${exitCode}: ${Buffer.from(stderr).toString()}`);
 	return Buffer.from(stdout).toString();
+}
+
+/** All messages of a call that answers with a stream. */
+export async function allOf<T>(stream: ClientReadableStream<T>): Promise<readonly T[]> {
+	const messages: T[] = [];
+	for await (const message of stream as AsyncIterable<T>) messages.push(message);
+	return messages;
 }

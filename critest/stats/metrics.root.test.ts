@@ -6,7 +6,7 @@ import {BUSYBOX_IMAGE} from '../fixtures/images.js';
 import {createContainer, pullBusybox, removePod, runContainer, runPod, statusOf, toContainerConfig, until} from '../rig/pods.js';
 import {useDaemon} from '../rig/use-daemon.js';
 import {cgroupOf} from './cgroup-files.js';
-import {execute, pidOf} from './measured.js';
+import {execute, pidOf, allOf} from './measured.js';
 
 const running = useDaemon(test);
 const MIB = 1024 * 1024;
@@ -220,7 +220,7 @@ test.serial('the stream has the same pods and metrics as the list; stopped pods 
 	t.deepEqual(pod_metrics.map(({pod_sandbox_id}) => pod_sandbox_id).toSorted(), [a.id, b.id].toSorted());
 	const ofA = pod_metrics.find(({pod_sandbox_id}) => pod_sandbox_id === a.id);
 	t.deepEqual(ofA?.container_metrics.map(({container_id}) => container_id).toSorted(), [one, created].toSorted());
-	t.deepEqual(shape((await cri.stream('StreamPodSandboxMetrics', {})).flatMap(({pod_sandbox_metrics}) => pod_sandbox_metrics)), shape(pod_metrics));
+	t.deepEqual(shape((await allOf(cri.stream('StreamPodSandboxMetrics', {}))).flatMap(({pod_sandbox_metrics}) => pod_sandbox_metrics)), shape(pod_metrics));
 	await cri.call('StopPodSandbox', {pod_sandbox_id: b.id});
 	t.deepEqual(
 		(await cri.call('ListPodSandboxMetrics', {})).pod_metrics.map(({pod_sandbox_id}) => pod_sandbox_id),

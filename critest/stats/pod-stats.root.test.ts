@@ -5,7 +5,7 @@ import type {NamespaceMode, NetworkInterfaceUsage__Output} from '../../proto/cri
 import {pullBusybox, removePod, runContainer, runPod, statusOf, toContainerConfig, toPodConfig, until} from '../rig/pods.js';
 import {useDaemon} from '../rig/use-daemon.js';
 import {cgroupOf} from './cgroup-files.js';
-import {containerStats, execute, pidOf, podStats, valueOf} from './measured.js';
+import {containerStats, execute, pidOf, podStats, valueOf, allOf} from './measured.js';
 
 const running = useDaemon(test);
 const MIB = 1024 * 1024;
@@ -123,7 +123,7 @@ test.serial('ListPodSandboxStats and StreamPodSandboxStats: filters; exited cont
 		const request = filter === undefined ? {} : {filter};
 		const {stats} = await cri.call('ListPodSandboxStats', request);
 		const ids = stats.map(({attributes}) => attributes?.id ?? '').toSorted();
-		const streamed = (await cri.stream('StreamPodSandboxStats', request)).flatMap(({pod_sandbox_stats}) => pod_sandbox_stats);
+		const streamed = (await allOf(cri.stream('StreamPodSandboxStats', request))).flatMap(({pod_sandbox_stats}) => pod_sandbox_stats);
 		t.deepEqual(streamed.map(({attributes}) => attributes?.id ?? '').toSorted(), ids);
 		return ids;
 	};

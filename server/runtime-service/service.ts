@@ -39,7 +39,7 @@ import {handleVersion} from './version.js';
 
 /** All 37 calls of RuntimeService in CRI 0.37. */
 export function runtimeService(daemon: Daemon): RuntimeServiceHandlers {
-	return {...sandboxCalls(daemon), ...containerCalls(daemon), ...statsCalls(daemon), ...nodeCalls(daemon), ...laterCalls(daemon)};
+	return {...sandboxCalls(daemon), ...containerCalls(daemon), ...statsCalls(daemon), ...nodeCalls(daemon), ...checkpointCalls(daemon)};
 }
 
 function sandboxCalls(daemon: Daemon) {
@@ -51,6 +51,7 @@ function sandboxCalls(daemon: Daemon) {
 		UpdatePodSandboxResources: wrap('UpdatePodSandboxResources', 'changes', daemon, handleUpdatePodSandboxResources),
 		ListPodSandbox: wrap('ListPodSandbox', 'reads', daemon, handleListPodSandbox),
 		StreamPodSandboxes: wrapStream('StreamPodSandboxes', 'reads', daemon, handleStreamPodSandboxes),
+		PortForward: wrap('PortForward', 'changes', daemon, handlePortForward),
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
 
@@ -96,10 +97,8 @@ function nodeCalls(daemon: Daemon) {
 	} satisfies Partial<RuntimeServiceHandlers>;
 }
 
-/** What later versions bring. Clients fall back on UNIMPLEMENTED: the kubelet from stream to list, from pod stats to container stats. */
-function laterCalls(daemon: Daemon) {
+function checkpointCalls(daemon: Daemon) {
 	return {
-		PortForward: wrap('PortForward', 'changes', daemon, handlePortForward),
 		CheckpointContainer: noCheckpoints('CheckpointContainer', daemon),
 		CheckpointPod: noCheckpoints('CheckpointPod', daemon),
 		RestorePod: noCheckpoints('RestorePod', daemon),
