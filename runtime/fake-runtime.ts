@@ -7,6 +7,7 @@ import {KeyedLock} from '../base/keyed-lock.js';
 import {silentLog} from '../base/log.js';
 import type {Kernel} from '../native/native.js';
 import {type ContainerConfig__Output, NamespaceMode, type PodSandboxConfig__Output} from '../proto/cri.js';
+import {cgroupfsDriver} from './cgroup/driver.js';
 import {detectCgroups} from './cgroup/hierarchies.js';
 import {recordExit} from './container/exit.js';
 import {type ContainerEvent, EventBus} from './events/bus.js';
@@ -58,6 +59,8 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 			runDir: join(rootDir, 'run'),
 			netnsDir: join(rootDir, 'netns'),
 			cgroupRoot: '/berth-test',
+			cgroupDriver: 'cgroupfs',
+			busSocketPath: '/none',
 			maxLogLineBytes: 16384,
 			defaultCapabilities: ['CAP_CHOWN'],
 			defaultRlimits: [],
@@ -80,6 +83,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 		state,
 		locks: new KeyedLock(),
 		creations: new JoinedCalls(),
+		cgroupDriver: cgroupfsDriver('/berth-test'),
 		cgroups: detectCgroups('30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n'),
 		seccomp: new SeccompCache(kernel, ''),
 		cpuSamples: new CpuSamples(),

@@ -9,6 +9,7 @@ import type {ImageStore} from '../image/image.js';
 import type {ShimWire} from '../proto/shim.js';
 import type {ExitRecord, Launcher, LauncherEvents, LauncherOptions, Native} from '../native/native.js';
 import {absoluteDirs, openCgroups, type CgroupHierarchies} from './cgroup/hierarchies.js';
+import {openDriver} from './cgroup/open-driver.js';
 import {recordExit} from './container/exit.js';
 import {EventBus} from './events/bus.js';
 import {openHandlers} from './handler/handlers.js';
@@ -59,7 +60,11 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 	const {journal, state} = await openState(path, records.values(), parts);
 	const cgroups = await openCgroups();
 	const events = new Ups(parts.log);
-	const launcher = await parts.native.openLauncher(launcherOptions(options, parts, absoluteDirs(cgroups, `${options.cgroupRoot}/launcher`)), events);
+	const {kernel} = parts.native;
+	const cgroupDriver = await openDriver({...options, name: options.cgroupDriver, kernel, cgroups, clock: parts.clock});
+	const launcherDirs = cgroupDriver.launcherPath === null ? [] : absoluteDirs(cgroups, cgroupDriver.launcherPath);
+	const launcher = await parts.native.openLauncher(launcherOptions(options, parts, launcherDirs), events);
+	await cgroupDriver.openLauncher(launcher.pid);
 	const userNamespaces = await probeUserNamespaces(options.rootDir, {launcher, kernel: parts.native.kernel, log: parts.log});
 	const handlers = await openHandlers(options.handlers, {
 		launcher,
@@ -80,6 +85,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 		locks: new KeyedLock(),
 		creations: new JoinedCalls(),
 		cgroups,
+		cgroupDriver,
 		seccomp: new SeccompCache(parts.native.kernel, options.seccompProfilePath, join(options.rootDir, 'seccomp')),
 		cpuSamples: new CpuSamples(),
 		userNamespaces,
@@ -92,6 +98,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 	const close = async (): Promise<void> => {
 		await handlers.close();
 		launcher.close();
+		cgroupDriver.close();
 		await journal.close();
 	};
 	return {runtime, damage, close};

@@ -5,6 +5,7 @@ import type {Logger} from '../base/log.js';
 import type {Cni} from '../cni/cni.js';
 import type {ImageStore} from '../image/image.js';
 import type {Kernel, Launcher} from '../native/native.js';
+import type {CgroupDriver} from './cgroup/driver.js';
 import type {CgroupHierarchies} from './cgroup/hierarchies.js';
 import type {EventBus} from './events/bus.js';
 import type {HandlerOptions} from './handler/handler.js';
@@ -27,6 +28,9 @@ export interface RuntimeOptions {
 	readonly netnsDir: string;
 	/** The cgroup below which pods without a cgroup_parent go, and launcher and monitors ("/berth"). */
 	readonly cgroupRoot: string;
+	readonly cgroupDriver: CgroupDriver['name'];
+	/** Where the systemd driver finds the system's D-Bus. */
+	readonly busSocketPath: string;
 	readonly maxLogLineBytes: number;
 	/** Capabilities of an unprivileged container that asks for nothing: "CAP_CHOWN", … */
 	readonly defaultCapabilities: readonly string[];
@@ -66,6 +70,7 @@ export interface Runtime {
 	/** RunPodSandbox and CreateContainer in flight, by name. */
 	readonly creations: JoinedCalls<string>;
 	readonly cgroups: CgroupHierarchies;
+	readonly cgroupDriver: CgroupDriver;
 	readonly seccomp: SeccompCache;
 	readonly cpuSamples: CpuSamples;
 	readonly userNamespaces: UserNamespaceSupport;

@@ -244,6 +244,11 @@ export const KEYS = {
 			noHandlers,
 			'A table per further runtime handler, by the name that runtime_handler (a RuntimeClass\'s handler) gives it: type ("native"; "oci": runc, crun; "shim-v2": kata and others with a shim of the protocol of containerd), path of the binary, options (oci: put before its command; shim-v2: config_path=…, or binary_name=… and root=… of its shim for runc), timeout_ms (a call of the binary is killed then; 60000). The default "" is native.\n[runtime.handlers.runc]\ntype = "oci"\npath = "/usr/sbin/runc"',
 		),
+		cgroup_driver: key(
+			oneOf('cgroupfs', 'systemd'),
+			'cgroupfs',
+			'Who makes the cgroups of pods; the kubelet is told. systemd: scopes in slices, with cgroup v2 alone and systemd as process 1. Pods that there are keep theirs.',
+		),
 		pids_limit: key(
 			integer(0, 4_194_304),
 			0,

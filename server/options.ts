@@ -17,6 +17,8 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 		runDir: config.run_dir,
 		netnsDir: config.netns_dir,
 		cgroupRoot: config.cgroup_root,
+		cgroupDriver: config.runtime.cgroup_driver,
+		busSocketPath: '/run/dbus/system_bus_socket',
 		maxLogLineBytes: config.runtime.max_log_line_bytes,
 		defaultCapabilities: config.runtime.default_capabilities,
 		defaultRlimits: config.runtime.default_ulimits.map(toRlimit),

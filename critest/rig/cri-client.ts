@@ -8,6 +8,7 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** request → reply of each call that the tests make. A missing field has proto3's default. */
 interface Calls {
 	Version: [cri.VersionRequest, cri.VersionResponse__Output];
+	RuntimeConfig: [cri.RuntimeConfigRequest, cri.RuntimeConfigResponse__Output];
 	Status: [cri.StatusRequest, cri.StatusResponse__Output];
 	RunPodSandbox: [cri.RunPodSandboxRequest, cri.RunPodSandboxResponse__Output];
 	StopPodSandbox: [cri.StopPodSandboxRequest, cri.StopPodSandboxResponse__Output];

@@ -3,6 +3,7 @@ import type {CgroupPlan, CgroupProgram, CgroupWrite} from '../../native/native.j
 import type {ResourceFacts} from '../sandbox/record.js';
 import type {DeviceRules} from './device-rules.js';
 import {absoluteDirs, v1Dir, type CgroupHierarchies} from './hierarchies.js';
+import {isPodScope} from './systemd/slices.js';
 import {toV1DeviceWrites, toV1Writes} from './v1/writes.js';
 import {toDeviceProgram} from './v2/device-program.js';
 import {ancestors, toSubtreeWrites, toV2Writes} from './v2/writes.js';
@@ -36,6 +37,8 @@ function toDevicePrograms(hierarchies: CgroupHierarchies, cgroupPath: string, de
  * @throws {InvalidArgumentError} as for a container.
  */
 export function toSandboxCgroupPlan(hierarchies: CgroupHierarchies, cgroupPath: string, resources: ResourceFacts | null): CgroupPlan {
+	// A scope is systemd's to make, around the monitor that this plan is for.
+	if (isPodScope(cgroupPath)) return {dirs: [], writes: [], join: []};
 	const paths = [...ancestors(cgroupPath).slice(1), ...(cgroupPath === '/' ? [] : [cgroupPath])];
 	const writes = resources === null ? toSubtree(hierarchies, cgroupPath) : toWrites(hierarchies, cgroupPath, resources);
 	return {dirs: paths.flatMap(path => absoluteDirs(hierarchies, path)), writes, join: []};

@@ -5,7 +5,7 @@ import {NamespaceMode as WireMode, Protocol, type PodSandboxConfig__Output, type
 import {toSandboxFacts} from '../spec/sandbox-config.js';
 import {toUserNamespace} from '../spec/user-namespace.js';
 import type {Runtime} from '../runtime.js';
-import {ownCgroupParent, type NamespaceMode, type SandboxRecord} from './record.js';
+import type {NamespaceMode, SandboxRecord} from './record.js';
 import {netnsPath, sandboxDir} from './undo.js';
 
 const MODES: Readonly<Record<number, NamespaceMode>> = {
@@ -17,7 +17,11 @@ const MODES: Readonly<Record<number, NamespaceMode>> = {
 const PROTOCOLS: Readonly<Record<number, 'tcp' | 'udp' | 'sctp'>> = {[Protocol.TCP]: 'tcp', [Protocol.UDP]: 'udp', [Protocol.SCTP]: 'sctp'};
 
 /** The record of a pod sandbox that is about to be made. The config has been validated. */
-export function toSandboxRecord(runtime: Pick<Runtime, 'options' | 'clock'>, config: PodSandboxConfig__Output, runtimeHandler: string): SandboxRecord {
+export function toSandboxRecord(
+	runtime: Pick<Runtime, 'options' | 'clock' | 'cgroupDriver'>,
+	config: PodSandboxConfig__Output,
+	runtimeHandler: string,
+): SandboxRecord {
 	const id = randomBytes(32).toString('hex');
 	const security = config.linux?.security_context ?? null;
 	const options = security?.namespace_options ?? null;
@@ -28,7 +32,6 @@ export function toSandboxRecord(runtime: Pick<Runtime, 'options' | 'clock'>, con
 		namespace: config.metadata?.namespace ?? '',
 		attempt: config.metadata?.attempt ?? 0,
 	};
-	const cgroupParent = config.linux?.cgroup_parent || ownCgroupParent(runtime.options.cgroupRoot, id);
 	const record: SandboxRecord = {
 		kind: 'sandbox',
 		id,
@@ -40,7 +43,7 @@ export function toSandboxRecord(runtime: Pick<Runtime, 'options' | 'clock'>, con
 		state: {phase: 'creating'},
 		hostname: network === 'node' ? hostHostname() : config.hostname || metadata.name.slice(0, 63),
 		logDirectory: config.log_directory,
-		cgroupParent: cgroupParent.startsWith('/') ? cgroupParent : `/${cgroupParent}`,
+		cgroupParent: runtime.cgroupDriver.toPodPath(id, config.linux?.cgroup_parent ?? ''),
 		namespaces: {network, pid: MODES[options?.pid ?? 0] ?? 'pod', ipc: MODES[options?.ipc ?? 0] ?? 'pod', targetId: options?.target_id ?? ''},
 		userNamespace: toUserNamespace(options),
 		privileged: security?.privileged ?? false,

@@ -72,11 +72,6 @@ export interface ResourceFacts {
 	readonly unified: Readonly<Record<string, string>>;
 }
 
-/** The cgroup of a pod whose config names none. */
-export function ownCgroupParent(cgroupRoot: string, id: string): string {
-	return `${cgroupRoot}/pod-${id}`;
-}
-
 /** @throws {WrongStateError} */
 export function assertReady(sandbox: SandboxRecord): void {
 	if (sandbox.state.phase !== 'ready') throw new WrongStateError('pod sandbox', sandbox.id, sandbox.state.phase, 'ready');

@@ -80,6 +80,8 @@ async function makeNetworkedMonitor(runtime: Runtime, {intent, handler}: Plan, s
 	const place = {hierarchies: runtime.cgroups, shmSizeBytes: runtime.options.shmSizeBytes, selinux};
 	const monitor = await createPod(handler, intent, toMonitorRequest(intent, place));
 	runtime.monitors.add(monitor);
+	await runtime.cgroupDriver.openPod({sandboxId: intent.id, podPath: intent.cgroupParent, pid: monitor.pid});
+	throwIfCancelled(signal, 'RunPodSandbox');
 	const ips = intent.attachment === null ? [] : await attachNetwork(runtime, intent.attachment, {pid: monitor.pid, signal});
 	throwIfCancelled(signal, 'RunPodSandbox');
 	await monitor.whenNetworked?.();

@@ -36,6 +36,7 @@ export async function destroyMonitor(runtime: Runtime, record: SandboxRecord): P
 	runtime.monitors.delete(record.id);
 	if (monitor === null) await runtime.handlers.of(record).forgetPod(record);
 	else await monitor.destroy();
+	await runtime.cgroupDriver.closePod(record.id);
 }
 
 export async function unpin(runtime: Runtime, record: SandboxRecord): Promise<void> {

@@ -4,7 +4,7 @@ import {assertResources, NO_RESOURCES} from '../cgroup/resources.js';
 import {updateCgroup} from '../cgroup/update.js';
 import {assertFound} from '../container/find.js';
 import type {Runtime} from '../runtime.js';
-import {assertReady, ownCgroupParent, type ResourceFacts, type SandboxRecord} from './record.js';
+import {assertReady, type ResourceFacts, type SandboxRecord} from './record.js';
 
 /**
  * What a pod's containers and the pod itself need from now on, written to the pod's own cgroup: all of it, or nothing and an error. null leaves what it was.
@@ -26,15 +26,12 @@ export async function updateSandboxResources(
 		const config = {...sandbox.config, overhead: overhead ?? sandbox.config.overhead, resources: resources ?? sandbox.config.resources};
 		const wanted = sumResources(config.resources ?? NO_RESOURCES, config.overhead ?? NO_RESOURCES);
 		assertResources(wanted);
-		const changes = isOurs(runtime, sandbox) ? wanted : await raised(runtime, sandbox, wanted);
+		const changes = runtime.cgroupDriver.isOwn(id, sandbox.cgroupParent) ? wanted : await raised(runtime, sandbox, wanted);
 		await updateCgroup(runtime, {cgroupPath: sandbox.cgroupParent, merged: changes, changes}, async () => {
+			await runtime.cgroupDriver.updatePod(id, changes);
 			await runtime.state.put({...sandbox, config});
 		});
 	});
-}
-
-function isOurs({options}: Pick<Runtime, 'options'>, {id, cgroupParent}: SandboxRecord): boolean {
-	return cgroupParent === ownCgroupParent(options.cgroupRoot, id);
 }
 
 /** Of `wanted` what gives more than the cgroup has now; of weights and sets all. */

@@ -75,18 +75,11 @@ for (const [changes, message] of [
 	[podSecurity({seccomp: {profile_type: 2, localhost_ref: ''}}), 'security_context.seccomp: Localhost needs localhost_ref'],
 	[podSecurity({}, {sysctls: {'vm.swappiness': '1'}}), 'sysctls: "vm.swappiness" is not namespaced: it would change the host'],
 	[podSecurity(namespaces({network: NODE}), {sysctls: {'net.core.somaxconn': '1'}}), 'sysctls: "net.core.somaxconn" needs the pod\'s own network namespace'],
-	[podSecurity({}, {cgroup_parent: '/a/../b'}), 'linux.cgroup_parent "/a/../b" must be absolute, without "." and "..", each part at most 255 long'],
 ] as const) {
 	test(`pod sandbox is refused: ${message.slice(0, 90).replaceAll('\n', '\\n')}`, t => {
 		t.throws(() => validateSandboxConfig(sandboxConfig(changes as never)), {instanceOf: InvalidArgumentError, message});
 	});
 }
-
-test('pod sandbox is not implemented: linux.cgroup_parent', t => {
-	const changes = podSecurity({}, {cgroup_parent: 'kubepods-pod1.slice'});
-	const error = t.throws(() => validateSandboxConfig(sandboxConfig(changes)), {instanceOf: UnimplementedError});
-	t.is(error.details['field'], 'linux.cgroup_parent');
-});
 
 test('a container port without a host port passes, and so do IPv6 servers with a zone', t => {
 	t.notThrows(() =>

@@ -1,5 +1,5 @@
 import {isIP} from 'node:net';
-import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
+import {InvalidArgumentError} from '../../base/errors.js';
 import type {MonitorRequest} from '../../native/native.js';
 import {
 	NamespaceMode,
@@ -8,7 +8,7 @@ import {
 	type NamespaceOption__Output,
 	type PodSandboxConfig__Output,
 } from '../../proto/cri.js';
-import {assertCgroupPath, type CgroupHierarchies} from '../cgroup/hierarchies.js';
+import type {CgroupHierarchies} from '../cgroup/hierarchies.js';
 import {toSandboxCgroupPlan} from '../cgroup/plan.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
 import type {SandboxConfigFacts, SandboxRecord} from '../sandbox/record.js';
@@ -38,7 +38,6 @@ export function validateSandboxConfig(config: PodSandboxConfig__Output): void {
 	if (config.windows !== null) throw new InvalidArgumentError('windows is set on a Linux node', {field: 'windows'});
 	const {linux} = config;
 	if (linux === null) return;
-	assertCgroupParent(linux.cgroup_parent);
 	const security = linux.security_context;
 	const options = security?.namespace_options ?? null;
 	assertNamespaces(options);
@@ -90,15 +89,6 @@ function assertPortMapping(mapping: PodSandboxConfig__Output['port_mappings'][nu
 	if (container_port < (host_port > 0 ? 1 : 0) || container_port > 65_535)
 		throw new InvalidArgumentError(`${field}.container_port ${container_port} is not in 1..65535`, {field});
 	if (host_ip !== '' && isIP(host_ip) === 0) throw new InvalidArgumentError(`${field}.host_ip "${host_ip}" is not an IP address`, {field});
-}
-
-function assertCgroupParent(path: string): void {
-	if (path === '') return;
-	if (!path.includes('/') && path.endsWith('.slice'))
-		throw new UnimplementedError(`linux.cgroup_parent "${path}" is a systemd slice: only the cgroupfs driver is implemented, set cgroupDriver: cgroupfs`, {
-			field: 'linux.cgroup_parent',
-		});
-	assertCgroupPath('linux.cgroup_parent', path.startsWith('/') ? path : `/${path}`);
 }
 
 function assertNamespaces(options: NamespaceOption__Output | null): void {

@@ -4,6 +4,7 @@ import type {ResourceFacts} from '../../sandbox/record.js';
 import {toCpuBandwidth, toCpuset, toCpuShares, toCpuWeight} from '../cpu.js';
 import {toHugepageLimits} from '../hugepages.js';
 import {toMemoryLimits} from '../memory.js';
+import {isPodScope} from '../systemd/slices.js';
 
 /** Enabled for the children of every ancestor; those that a kernel lacks are passed over. */
 const CONTROLLERS = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'];
@@ -47,9 +48,13 @@ function toSwapMax({limitBytes, memoryAndSwapBytes}: {readonly limitBytes: bigin
 
 /** Turns the controllers on in every ancestor, topmost first; a cgroup has only the controllers that its parent gives it. */
 export function toSubtreeWrites(mountpoint: string, cgroupPath: string): CgroupWrite[] {
-	return ancestors(cgroupPath).flatMap(path =>
-		CONTROLLERS.map((controller): CgroupWrite => ({path: join(mountpoint, path, 'cgroup.subtree_control'), value: `+${controller}`, required: false})),
-	);
+	// Above a scope of ours they are systemd's to give, which it does for what it delegates.
+	const all = ancestors(cgroupPath);
+	return all
+		.slice(Math.max(all.findIndex(isPodScope), 0))
+		.flatMap(path =>
+			CONTROLLERS.map((controller): CgroupWrite => ({path: join(mountpoint, path, 'cgroup.subtree_control'), value: `+${controller}`, required: false})),
+		);
 }
 
 /** "/a/b/c" → "/", "/a", "/a/b". */
