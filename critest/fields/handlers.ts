@@ -19,7 +19,10 @@ const OCI = {
 };
 const CANNOT: Readonly<Record<string, Readonly<Record<string, string>>>> = {runc: OCI, crun: OCI};
 
-export const HANDLERS: readonly FieldHandler[] = NAMES.map(runtimeHandler => ({
+/** $BERTH_FIELD_HANDLERS: names of those to run under, with commas between; unset: all. */
+const wanted = process.env['BERTH_FIELD_HANDLERS']?.split(',') ?? null;
+
+export const HANDLERS: readonly FieldHandler[] = NAMES.filter(name => wanted === null || wanted.includes(nameOf(name))).map(runtimeHandler => ({
 	name: nameOf(runtimeHandler),
 	runtimeHandler,
 	cannot: CANNOT[runtimeHandler] ?? {},

@@ -8,7 +8,7 @@ import {runOk} from '../rig/command.js';
 import {containerCgroup} from '../rig/cgroup-files.js';
 import {createContainer, toContainerConfig} from '../rig/pods.js';
 import {assertRefused} from '../rig/refusal.js';
-import {MODE, podLinux, says, toFacts, useFields} from './rig.js';
+import {MODE, podLinux, says, toFacts, useFields, withSecurity} from './rig.js';
 
 const fields = useFields(test, {runtime: 'shm_size_bytes = 8388608'});
 const ownNetwork = (more: object = {}): Partial<PodSandboxConfig> => podLinux({namespace_options: {network: MODE.POD}}, more);
@@ -157,6 +157,8 @@ fields('clocks are ahead by the annotations of the pod or of the container, also
 	const exec = toFacts(await rig.exec(id, `${uptime}; cat /proc/self/timens_offsets | tr -s " " | sed "s/ /=/"`));
 	t.true(Number(exec['uptime']) - Number(node['uptime']) >= 1_000_000);
 	t.is(exec['boottime']?.trim(), '1000000 500000000');
+	const change = says('change', 'echo "boottime 5 0" > /proc/self/timens_offsets');
+	t.deepEqual(await rig.run(pod, change, withSecurity({capabilities: {add_capabilities: ['SYS_TIME', 'SYS_ADMIN']}})), ['change=no']);
 	const own = toFacts(await rig.run(pod, uptime, {annotations: {'berth.io/time-offset-boottime': '5000000'}}));
 	t.true(Number(own['uptime']) - Number(node['uptime']) >= 5_000_000, "a container's own");
 	const {INVALID_ARGUMENT} = status;

@@ -19,6 +19,7 @@ mount_kernel_filesystems() {
 	mkdir -p /dev/pts /dev/shm /dev/mqueue
 	mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 	mount -t mqueue mqueue /dev/mqueue
+	mount -t securityfs securityfs /sys/kernel/security 2>/dev/null || true
 	mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 	ln -sf /proc/self/fd /dev/fd
 	ln -sf /proc/self/fd/0 /dev/stdin

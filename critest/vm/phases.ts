@@ -33,6 +33,7 @@ const KERNEL_FILES = [
 	'build/critest/resources/*.root.test.js',
 	'build/critest/stats/*.root.test.js',
 	'build/native/container.root.test.js',
+	'build/native/security-module.root.test.js',
 	'build/native/launcher-client.root.test.js',
 	'build/native/user-namespace.root.test.js',
 	'build/native/user-namespace-process.root.test.js',
