@@ -1,5 +1,4 @@
 import {parseArgs} from 'node:util';
-import {RUNTIME} from '../handlers/handlers.js';
 import {runSuite, type SuiteResult} from './suite.js';
 import type {Outcome} from './report.js';
 
@@ -44,7 +43,7 @@ const {transports, ...choices} = parseChoices(process.argv.slice(2));
 const summary: string[] = [];
 let good = true;
 for (const transport of transports) {
-	const result = await runSuite({...choices, transport, format: null, quiet: false, daemon: choices.runtimeHandler === '' ? {} : {runtime: RUNTIME}});
+	const result = await runSuite({...choices, transport, format: null, quiet: false});
 	printResult(result);
 	const {outcomes, differences, leaks, exitCode} = result;
 	summary.push(`${transport}: ${outcomes.passed.length} passed, ${outcomes.failed.length} failed, ${outcomes.skipped.length} skipped`);
