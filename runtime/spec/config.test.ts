@@ -1,9 +1,9 @@
 import test from 'ava';
 import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
-import type {ContainerConfig__Output, PodSandboxConfig__Output} from '../../proto/cri.js';
 import {detectCgroups} from '../cgroup/hierarchies.js';
 import {sandboxRecord} from '../fake-records.js';
 import {containerConfig, sandboxConfig} from '../fake-runtime.js';
+import {podSecurity, security} from './fake-config.js';
 import {validateContainerConfig} from './container-config.js';
 import {toMonitorRequest, toSandboxFacts, validateSandboxConfig} from './sandbox-config.js';
 import {toSeccompChoice, toSecurityLabels} from './security-profile.js';
@@ -15,35 +15,6 @@ const POD = 0;
 const CONTAINER = 1;
 const NODE = 2;
 const TARGET = 3;
-const security = (changes: object): Pick<ContainerConfig__Output, 'linux'> => ({
-	linux: {
-		resources: null,
-		security_context: {
-			masked_paths: [],
-			readonly_paths: [],
-			supplemental_groups: [],
-			run_as_user: null,
-			run_as_group: null,
-			run_as_username: '',
-			seccomp: null,
-			seccomp_profile_path: '',
-			apparmor: null,
-			apparmor_profile: '',
-			selinux_options: null,
-			...changes,
-		} as never,
-	},
-});
-const podSecurity = (changes: object, linux: object = {}): Pick<PodSandboxConfig__Output, 'linux'> => ({
-	linux: {
-		cgroup_parent: '',
-		sysctls: {},
-		overhead: null,
-		resources: null,
-		security_context: {run_as_user: null, run_as_group: null, seccomp: null, seccomp_profile_path: '', apparmor: null, namespace_options: null, ...changes},
-		...linux,
-	} as never,
-});
 const namespaces = (changes: object): object => ({namespace_options: {network: POD, pid: POD, ipc: POD, target_id: '', userns_options: null, ...changes}});
 
 test('configs that ask for little pass', t => {

@@ -10,6 +10,7 @@ import type {ContainerRecord} from '../container/record.js';
 import {containerRecord, sandboxRecord} from '../fake-records.js';
 import {containerConfig, fakeRuntime} from '../fake-runtime.js';
 import {DEFAULT_DEVICES, findDevices, toMajorMinor} from './devices.js';
+import {security} from './fake-config.js';
 import {planLaunch} from './launch-plan.js';
 import {DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, toCoveredPaths} from './paths.js';
 
@@ -37,25 +38,6 @@ const image: ImageRecord = {
 		labels: {},
 	},
 };
-const security = (changes: object): Pick<ContainerConfig__Output, 'linux'> => ({
-	linux: {
-		resources: null,
-		security_context: {
-			masked_paths: [],
-			readonly_paths: [],
-			supplemental_groups: [],
-			run_as_user: null,
-			run_as_group: null,
-			run_as_username: '',
-			seccomp: null,
-			seccomp_profile_path: '',
-			apparmor: null,
-			apparmor_profile: '',
-			selinux_options: null,
-			...changes,
-		} as never,
-	},
-});
 const pidMode = (pid: number, target_id = ''): object => ({namespace_options: {network: 0, pid, ipc: 0, target_id, userns_options: null}});
 
 /** The plan of a container over a fake runtime with these other containers. */

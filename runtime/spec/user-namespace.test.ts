@@ -5,6 +5,7 @@ import {detectCgroups} from '../cgroup/hierarchies.js';
 import {sandboxRecord} from '../fake-records.js';
 import {containerConfig, sandboxConfig} from '../fake-runtime.js';
 import {validateContainerConfig} from './container-config.js';
+import {podSecurity, security} from './fake-config.js';
 import {DEFAULT_DEVICES, toOwnedSpecs} from './devices.js';
 import {toMounts} from './mounts.js';
 import {toMonitorRequest, validateSandboxConfig} from './sandbox-config.js';
@@ -28,26 +29,7 @@ const userns = (changes: object = {}): NamespaceOption__Output =>
 const userNamespace = {uids: {first: 100_000, count: 65_536}, gids: {first: 200_000, count: 65_536}};
 const plain = sandboxRecord('s1');
 const mapped = {...plain, namespaces: {...plain.namespaces, network: 'pod'}, privileged: true, userNamespace} as const;
-const security = (changes: object): ContainerConfig__Output =>
-	containerConfig({
-		linux: {
-			resources: null,
-			security_context: {
-				masked_paths: [],
-				readonly_paths: [],
-				supplemental_groups: [],
-				run_as_user: null,
-				run_as_group: null,
-				run_as_username: '',
-				seccomp: null,
-				seccomp_profile_path: '',
-				apparmor: null,
-				apparmor_profile: '',
-				selinux_options: null,
-				...changes,
-			} as never,
-		},
-	});
+const secured = (changes: object): ContainerConfig__Output => containerConfig(security(changes));
 const mount = (changes: Partial<Mount__Output>): ContainerConfig__Output => {
 	const none = {
 		readonly: false,
@@ -59,24 +41,13 @@ const mount = (changes: Partial<Mount__Output>): ContainerConfig__Output => {
 		mount_options: [],
 	} as const;
 	return {
-		...security({privileged: true}),
+		...secured({privileged: true}),
 		mounts: [{container_path: '/data', host_path: '/srv/data', uidMappings: [], gidMappings: [], ...none, ...changes} as unknown as Mount__Output],
 	};
 };
 const mappings = {uidMappings: [ids(100_000)], gidMappings: [ids(200_000)]};
 
-const validatePod = (options: NamespaceOption__Output): void =>
-	validateSandboxConfig(
-		sandboxConfig({
-			linux: {
-				cgroup_parent: '',
-				sysctls: {},
-				overhead: null,
-				resources: null,
-				security_context: {run_as_user: null, run_as_group: null, seccomp: null, seccomp_profile_path: '', apparmor: null, namespace_options: options} as never,
-			} as never,
-		}),
-	);
+const validatePod = (namespace_options: NamespaceOption__Output): void => validateSandboxConfig(sandboxConfig(podSecurity({namespace_options})));
 
 for (const [changes, message] of [
 	[{mode: CONTAINER}, `${FIELD}.mode: only POD and NODE are known`],
@@ -111,10 +82,10 @@ test("POD is the pod's own user namespace, NODE and nothing are the node's", t =
 });
 
 test("a container is in its pod's user namespace, whether it says so or not", t => {
-	t.notThrows(() => validateContainerConfig(security({namespace_options: userns()}), mapped));
-	t.notThrows(() => validateContainerConfig(security({namespace_options: {...userns(), userns_options: null}}), mapped));
+	t.notThrows(() => validateContainerConfig(secured({namespace_options: userns()}), mapped));
+	t.notThrows(() => validateContainerConfig(secured({namespace_options: {...userns(), userns_options: null}}), mapped));
 	t.notThrows(() => validateContainerConfig(containerConfig(), mapped));
-	t.notThrows(() => validateContainerConfig(security({run_as_user: {value: '65535'}, run_as_group: {value: '65535'}}), mapped));
+	t.notThrows(() => validateContainerConfig(secured({run_as_user: {value: '65535'}, run_as_group: {value: '65535'}}), mapped));
 });
 
 const elsewhere = `${FIELD}: not those of the pod sandbox`;
@@ -129,7 +100,7 @@ for (const [changes, sandbox, message] of [
 	[{supplemental_groups: ['5', '65536']}, mapped, "supplemental_groups 65536 is not mapped in the pod's user namespace, which has ids 0..65535"],
 ] as const) {
 	test(`a container with ${JSON.stringify(changes)} is refused in a pod ${sandbox.userNamespace === null ? 'without' : 'with'} a user namespace`, t => {
-		t.throws(() => validateContainerConfig(security(changes), sandbox), {instanceOf: InvalidArgumentError, message});
+		t.throws(() => validateContainerConfig(secured(changes), sandbox), {instanceOf: InvalidArgumentError, message});
 	});
 }
 
