@@ -25,7 +25,7 @@ truncate -s "${VM_DISK_MIB}M" /dev/shm/disk
 mkfs.ext4 -q -F -E nodiscard /dev/shm/disk
 
 # What both kernels are told. Only its emergencies are shown: tests try what the kernel refuses and says.
-told="cgroup_no_v1=all loglevel=3 systemd.show_status=0 ro init=$here/init.sh"
+told="cgroup_no_v1=all loglevel=3 ro init=$here/init.sh"
 
 boot_uml() {
 	printf 'VM_DISK=/dev/ubda\nVM_MODULES=%s\n' "$project/.cache/vm/uml/modules" >>$root/mnt/settings
@@ -50,7 +50,8 @@ boot_qemu() {
 		}
 		sleep 0.1
 	done
-	qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$VM_MEMORY_MIB" -nodefaults -no-reboot -nographic -serial stdio \
+	# In one thread: with one for each CPU a CPU may run code that another one's kernel is patching (jump labels), and the guest's kernel dies of it.
+	qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 -m "$VM_MEMORY_MIB" -nodefaults -no-reboot -nographic -serial stdio \
 		-object "memory-backend-memfd,id=memory,size=${VM_MEMORY_MIB}M,share=on" -numa node,memdev=memory \
 		-chardev socket,id=fs,path=/dev/shm/fs.sock -device vhost-user-fs-pci,chardev=fs,tag=hostroot \
 		-drive file=/dev/shm/disk,format=raw,if=virtio,cache=unsafe -kernel "$project/.cache/vm/cloud-kernel/linux" \

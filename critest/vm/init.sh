@@ -120,7 +120,7 @@ main() {
 	# It takes /proc, /sys, /dev and /run along.
 	if [ "$VM_SYSTEMD" = 1 ]; then
 		write_units
-		exec switch_root $root /lib/systemd/systemd --unit=berth-vm.target
+		exec switch_root $root /lib/systemd/systemd --unit=berth-vm.target --show-status=false --log-target=null
 	fi
 	exec switch_root $root /bin/sh /run/vm/init.sh job
 }
