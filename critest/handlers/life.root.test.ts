@@ -118,9 +118,12 @@ for (const handler of HANDLERS) {
 		const ownPids = {namespace_options: {pid: MODE.CONTAINER}};
 		const config = toContainerConfig('c', ['sh', '-c', 'sleep 1000'], {linux: {resources, security_context: ownPids}} as never);
 		const id = await runContainer(cri, pod, config);
-		const read =
-			'cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.shares cpu/cpu.cfs_quota_us pids/pids.max /proc/1/oom_score_adj /proc/self/oom_score_adj';
-		t.deepEqual(await execute(daemon, id, read), [String(20 * MIB), '512', '20000', '50', '321', '321']);
+		const v1 = 'memory/memory.limit_in_bytes cpu/cpu.shares cpu/cpu.cfs_quota_us pids/pids.max';
+		const read = `cd /sys/fs/cgroup; if [ -e memory.max ]; then cat memory.max cpu.max pids.max; else cat ${v1}; fi`;
+		const limits = await execute(daemon, id, read);
+		const onV2 = limits.length === 3;
+		t.deepEqual(limits, onV2 ? [String(20 * MIB), '20000 50000', '50'] : [String(20 * MIB), '512', '20000', '50']);
+		t.deepEqual(await execute(daemon, id, 'cat /proc/1/oom_score_adj /proc/self/oom_score_adj'), ['321', '321']);
 		const {stats} = await cri.call('ContainerStats', {container_id: id});
 		t.true(BigInt(stats?.memory?.usage_bytes?.value ?? 0) > 0n);
 		const greedy = toContainerConfig('d', ['sh', '-c', 'dd if=/dev/zero of=/dev/null bs=100M count=1'], {linux: {resources}} as never);
