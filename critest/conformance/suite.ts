@@ -14,17 +14,6 @@ const PINNED_DIGEST = '9700f9a2f5bf2c45f2f605a0bd3bce7cf37420ec9d3ed50ac27584133
 /** A directory for each run below it: two at once do not meet. The daemon's log and the report of one that failed stay there. */
 const REPORT_DIR = join(PROJECT_DIR, '.cache/critest');
 
-/** For `--runtime-handler`: an alias of the native one, and runtimes where the machine has them. */
-const HANDLERS = `[runtime.handlers.test-handler]
-type = "native"
-[runtime.handlers.runc]
-type = "oci"
-path = "/usr/sbin/runc"
-[runtime.handlers.crun]
-type = "oci"
-path = "/usr/bin/crun"
-`;
-
 /** A copy of critest that asks for our image of the same name instead. @throws when it does not name the digest exactly once. */
 async function patchCritest(content: RegistryContent, to: string, say: (text: string) => void): Promise<void> {
 	const digest = content.tags.get(`${PINNED_REPOSITORY}:latest`)?.digest.slice('sha256:'.length);
@@ -122,7 +111,7 @@ export async function runSuite(choices: SuiteChoices): Promise<SuiteResult> {
 	const registry = await openRegistry(content);
 	const sharedMemory = await listSharedMemory();
 	try {
-		await using daemon = await startDaemon(registry, {...choices.daemon, runtime: `${HANDLERS}${choices.daemon?.runtime ?? ''}`});
+		await using daemon = await startDaemon(registry, choices.daemon);
 		const exitCode = await runCritest(daemon, dir, choices);
 		await copyFile(daemon.places.daemonLog, join(dir, 'daemon.log'));
 		const outcomes = toOutcomes(await readFile(join(dir, 'report.json'), 'utf8'));

@@ -128,6 +128,13 @@ int oci_console_listen(struct oci_console *console, int directory_fd, const char
 /* Takes what has come; the socket is closed. The master's fd, or -1. */
 int oci_console_finish(struct oci_console *console);
 
+/* oci-config.c: in the child. */
+struct init;
+/* ST_* (statvfs(3)) of the next mount below mounts/, for its entry in the config. */
+bool oci_add_mount_options(unsigned long options);
+/* -1 with the init's failure. */
+int oci_write_config(const struct oci *oci, struct init *init, const char *name);
+
 /* oci-setup.c: in the child. */
 struct oci_set_up_job {
 	const struct oci *oci;
