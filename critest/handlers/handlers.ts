@@ -44,3 +44,12 @@ export async function execute(daemon: Daemon, container_id: string, script: stri
 	if (exit_code !== 0) throw new Error(`exit code ${exit_code}: ${Buffer.from(stderr).toString()}`);
 	return Buffer.from(stdout).toString().trimEnd().split('\n');
 }
+
+/** A running container's log once it has that many lines. */
+export async function logOf(pod: Pod, name: string, count: number): Promise<readonly string[]> {
+	return await until(
+		`${name} has logged ${count} lines`,
+		() => readMessages(join(pod.logDirectory, `${name}.log`)),
+		lines => lines.length >= count,
+	);
+}

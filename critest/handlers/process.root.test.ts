@@ -2,9 +2,9 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import {_runtime_v1_SecurityProfile_ProfileType as ProfileType} from '../../proto/gen/runtime/v1/SecurityProfile.js';
-import {createContainer, pullBusybox, readMessages, removePod, runContainer, runPodBy, statusOf, toContainerConfig} from '../rig/pods.js';
+import {createContainer, pullBusybox, removePod, runContainer, runPodBy, statusOf, toContainerConfig} from '../rig/pods.js';
 import {useDaemon} from '../rig/use-daemon.js';
-import {execute, exitOf, HANDLERS, messagesOf, nameOf, RUNTIME} from './handlers.js';
+import {execute, exitOf, HANDLERS, logOf, messagesOf, nameOf, RUNTIME} from './handlers.js';
 
 const running = useDaemon(test, {runtime: RUNTIME});
 const SHOW_CAPABILITIES = 'grep -E "^(CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):" /proc/self/status | tr -d "\\t"';
@@ -32,7 +32,7 @@ for (const handler of HANDLERS) {
 		const lines = await execute(daemon, id, 'echo "$A|$B|$HOSTNAME|$HOME"; pwd; id -u; id -g; id -G; umask; hostname');
 		const identity = ['/made/here', '1234', '77', '77 5 9000', '0022', 'told'];
 		t.deepEqual(lines, ['one "two"\\ ü|line', 'line|told|/', ...identity]);
-		t.deepEqual(await readMessages(join(pod.logDirectory, 'c.log')), ['a b|"\\|one "two"\\ ü|line', 'line|told|/', ...identity]);
+		t.deepEqual(await logOf(pod, 'c', identity.length + 2), ['a b|"\\|one "two"\\ ü|line', 'line|told|/', ...identity]);
 		const {user} = await statusOf(daemon.cri, id);
 		t.deepEqual(user?.linux, {uid: '1234', gid: '77', supplemental_groups: ['77', '5', '9000']} as never);
 		await removePod(daemon.cri, pod);
@@ -68,7 +68,7 @@ for (const handler of HANDLERS) {
 		const expected = [`CapPrm:${sets}`, `CapEff:${sets}`, `CapBnd:${sets}`, 'CapAmb:0000000000000000', 'NoNewPrivs:1', 'Seccomp:2'];
 		const refused = ["mkdir: can't create directory '/x': Address not available", 'chown: /tmp: Operation not permitted'];
 		t.deepEqual(await execute(daemon, id, `{ ${script}; } 2>&1; true`), [...expected, ...refused]);
-		t.deepEqual(await readMessages(join(pod.logDirectory, 'c.log')), [...expected, ...refused]);
+		t.deepEqual(await logOf(pod, 'c', expected.length + refused.length), [...expected, ...refused]);
 		const plain = toContainerConfig('d', ['sh', '-c', SHOW_CAPABILITIES], {
 			linux: {security_context: {run_as_user: {value: '5'}, capabilities: {add_ambient_capabilities: ['NET_RAW']}}},
 		});
