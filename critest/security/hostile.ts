@@ -21,6 +21,25 @@ export function podWithPid(pid: NamespaceMode): Partial<PodSandboxConfig> {
 	return {linux: {security_context: {namespace_options: {network: MODE.NODE, pid}}}};
 }
 
+/** What the kubelet asks for with every container that is not privileged (procMount Default). */
+export const COVERED: LinuxContainerSecurityContext = {
+	masked_paths: [
+		'/proc/asound',
+		'/proc/acpi',
+		'/proc/interrupts',
+		'/proc/kcore',
+		'/proc/keys',
+		'/proc/latency_stats',
+		'/proc/timer_list',
+		'/proc/timer_stats',
+		'/proc/sched_debug',
+		'/proc/scsi',
+		'/sys/firmware',
+		'/sys/devices/virtual/powercap',
+	],
+	readonly_paths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+};
+
 export interface HostileChoices {
 	readonly pid?: NamespaceMode;
 	readonly securityContext?: LinuxContainerSecurityContext;
