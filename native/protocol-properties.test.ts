@@ -49,7 +49,7 @@ function anyValues(random: Random, depth: number): readonly Value[] {
 				return {tag, kind, value: random.pick([0n, 1n, 2n ** 63n, 2n ** 64n - 1n, BigInt(random.below(2 ** 31))])};
 			case 'string':
 				return {tag, kind, value: random.pick(['', 'x', 'ä€😀', 'a'.repeat(random.below(300))])};
-			case 'group':
+			default:
 				return {tag, kind, value: anyValues(random, depth + 1)};
 		}
 	});

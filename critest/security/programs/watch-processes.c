@@ -131,17 +131,22 @@ static void look_at(const char *pid)
 	}
 }
 
-/* Holds it, so that what it has can be looked at in peace, as a debugger would. */
+/*
+ * Holds it, so that what it has can be looked at in peace, as a debugger would. Its end, when it comes meanwhile, is waited for: the kernel
+ * tells the parent of the end of one that is traced only after the tracer has heard of it.
+ */
 static void seize(pid_t pid, const char *name)
 {
 	int status;
 	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) != 0)
 		return;
 	tries++;
-	if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) == 0 && waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
-		look_at(name);
-		ptrace(PTRACE_DETACH, pid, NULL, NULL);
-	}
+	ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
+	if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+		return;
+	look_at(name);
+	if (ptrace(PTRACE_DETACH, pid, NULL, NULL) != 0)
+		waitpid(pid, &status, __WALL);
 }
 
 static void look_at_new(pid_t pid)
