@@ -86,6 +86,24 @@ static void inherit_cpuset(const char *path, const char *parent)
 	}
 }
 
+/* One directory, whose parent is there: 0 or an errno. */
+static int make_one(char *path)
+{
+	if (mkdir(path, 0755) != 0)
+		return errno == EROFS ? EEXIST : errno;
+	/* v2 has no such files to inherit: an empty cpuset there means the parent's. */
+	if (strstr(path, "cpuset") == NULL)
+		return 0;
+	char *last = strrchr(path, '/');
+	char parent[PATH_MAX];
+	struct text text = text_over(parent, sizeof parent);
+	*last = 0;
+	text_add(&text, path);
+	*last = '/';
+	inherit_cpuset(path, parent);
+	return 0;
+}
+
 int cgroup_make_dir(const char *path, struct failure *failure)
 {
 	char partial[PATH_MAX];
@@ -93,26 +111,17 @@ int cgroup_make_dir(const char *path, struct failure *failure)
 	text_add(&copy, path);
 	if (copy.cut)
 		return fail_at(failure, ENAMETOOLONG, "cgroup mkdir", path);
-	for (char *slash = strchr(partial + 1, '/');; slash = strchr(slash + 1, '/')) {
-		if (slash != NULL)
-			*slash = 0;
-		if (mkdir(partial, 0755) == 0) {
-			char *last = strrchr(partial, '/');
-			*last = 0;
-			char parent[PATH_MAX];
-			struct text parent_text = text_over(parent, sizeof parent);
-			text_add(&parent_text, partial);
-			*last = '/';
-			/* v2 has no such files to inherit: an empty cpuset there means the parent's. */
-			if (strstr(partial, "cpuset") != NULL)
-				inherit_cpuset(partial, parent);
-		} else if (errno != EEXIST && errno != EROFS) {
-			return fail_at(failure, errno, "cgroup mkdir", partial);
-		}
-		if (slash == NULL)
-			return 0;
+	/* Its parent is mostly there. */
+	int error = make_one(partial);
+	for (char *slash = strchr(partial + 1, '/'); error == ENOENT && slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		int made = make_one(partial);
+		if (made != 0 && made != EEXIST)
+			return fail_at(failure, made, "cgroup mkdir", partial);
 		*slash = '/';
+		error = strchr(slash + 1, '/') == NULL ? make_one(partial) : ENOENT;
 	}
+	return error == 0 || error == EEXIST ? 0 : fail_at(failure, error, "cgroup mkdir", path);
 }
 
 static int apply_write(struct span one, struct failure *failure)

@@ -74,8 +74,12 @@ export class OverlaySnapshots implements Snapshotter {
 			await Promise.all([mkdir(snapshot.upperDir, {mode: 0o755}), mkdir(snapshot.workDir, {mode: 0o700})]);
 			const record = {chainIds, projectId: await this.#assignProject(snapshot)};
 			this.#show(key, record, true);
-			await writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, ...record}), {mode: 0o600});
-			await dressRoot(snapshot.upperDir, this.#layers.rootLook(chainIds), owner);
+			const steps = [
+				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, ...record}), {mode: 0o600}),
+				dressRoot(snapshot.upperDir, this.#layers.rootLook(chainIds), owner),
+			];
+			await Promise.allSettled(steps);
+			await Promise.all(steps);
 			return snapshot;
 		} catch (error) {
 			await this.remove(key);

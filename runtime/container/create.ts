@@ -51,10 +51,12 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 	const intent = plan.record;
 	const rollback = new Rollback();
 	try {
-		await explained(prepareHostPaths(runtime, plan));
 		addUndoSteps(rollback, runtime, intent);
 		await runtime.state.put(intent);
-		const snapshots = await prepareSnapshots(runtime, sandbox, {id, imageId: image.id, volumes: plan.volumes});
+		// Both, even when one fails: an undo must not run while a step still makes something.
+		const steps = [prepareSnapshots(runtime, sandbox, {id, imageId: image.id, volumes: plan.volumes}), explained(prepareHostPaths(runtime, plan))] as const;
+		await Promise.allSettled(steps);
+		const [snapshots] = await Promise.all(steps);
 		throwIfCancelled(signal, 'CreateContainer');
 		// Under the container's lock: should the init be killed while it is parked, its exit waits here and then finds the record.
 		await runtime.locks.run(id, async () => {

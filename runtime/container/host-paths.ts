@@ -48,13 +48,16 @@ export async function prepareHostPaths(runtime: Pick<Runtime, 'kernel'>, plan: L
 /** The log's directory, and host paths of mounts that do not exist yet: directories, as the peers make them. */
 async function makeHostPaths(plan: LaunchPlan): Promise<void> {
 	if (plan.record.logPath !== '') await mkdir(dirname(plan.record.logPath), {recursive: true, mode: 0o755});
-	for (const {hostPath} of plan.record.mounts) {
-		if (hostPath === '' || (await exists(hostPath))) continue;
+	// All are asked for before one is made: a request with a bad path makes nothing.
+	const paths = plan.record.mounts.map(({hostPath}) => hostPath).filter(path => path !== '');
+	const found = await Promise.all(paths.map(exists));
+	for (const [index, path] of paths.entries()) {
+		if (found[index] === true) continue;
 		try {
-			await mkdir(hostPath, {recursive: true, mode: 0o755});
+			await mkdir(path, {recursive: true, mode: 0o755});
 		} catch (error) {
 			const {errno = 0} = error as NodeJS.ErrnoException;
-			throw new SyscallError('mounts.host_path mkdir', Math.abs(errno), hostPath);
+			throw new SyscallError('mounts.host_path mkdir', Math.abs(errno), path);
 		}
 	}
 }
