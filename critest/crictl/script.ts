@@ -131,6 +131,7 @@ async function measure(transcript: Transcript, web: string): Promise<void> {
 		[/[\d.]+[kMG]?B\b/g, '<size>'],
 	] as const;
 	await transcript.step(['stats', web], {mask});
+	await transcript.step(['statsp'], {mask});
 	await transcript.step(['update', '--memory', '134217728', web]);
 	await transcript.step(['inspect', '--output', 'go-template', '--template', '{{.status.resources.linux.memoryLimitInBytes}}', web]);
 	transcript.say('What berth does not do is refused.');
