@@ -150,6 +150,8 @@ class Collector {
 		stream.on('data', (chunk: Buffer) => {
 			const kept = chunk.subarray(0, Math.max(0, maxBytes - this.#length));
 			if (kept.length < chunk.length) this.truncated = true;
+			// An empty piece would keep the memory of its whole chunk.
+			if (kept.length === 0) return;
 			this.#chunks.push(kept);
 			this.#length += kept.length;
 		});

@@ -1,6 +1,6 @@
 import {join} from 'node:path';
 import type {Clock} from '../../../base/clock.js';
-import {SyscallError, UnavailableError} from '../../../base/errors.js';
+import {CancelledError, SyscallError, TimedOutError, UnavailableError} from '../../../base/errors.js';
 import type {Logger} from '../../../base/log.js';
 import type {
 	AttachRequest,
@@ -106,7 +106,7 @@ export class ShimPod implements PodRuntime {
 			await this.#openLog();
 			this.#use(await ShimTasks.connect(address, this.#host.wire, this.#host.clock));
 			this.#pausePid = (await this.#shim().state(this.#record.id))?.pid ?? 0;
-			for (const {containerId, phase} of (await this.#monitor?.list()) ?? []) if (phase !== 'exited') void this.#watch(containerId);
+			for (const {containerId, phase} of (await this.#monitor?.list()) ?? []) if (phase !== 'exited') await this.#watchAgain(containerId);
 		} catch (error) {
 			if (!(error instanceof UnavailableError)) throw error;
 			await this.#lost();
@@ -155,6 +155,8 @@ export class ShimPod implements PodRuntime {
 
 	async signal(containerId: string, signo: number, all: boolean): Promise<void> {
 		if (this.#doomed.has(containerId)) return await this.#endDoomed(containerId);
+		// Its tasks were not ended when the shim was lost (its binary failed, say): once more, or nobody could ever stop the pod.
+		if (this.#tasks === null) return await this.#lost();
 		await this.#shim().kill({id: containerId, execId: ''}, signo, all);
 	}
 
@@ -244,6 +246,12 @@ export class ShimPod implements PodRuntime {
 		for (const dir of this.#host.shimCgroups(this.#record)) await this.#host.kernel.writeFile(join(dir, 'cgroup.procs'), String(pid));
 	}
 
+	/** A container that the last daemon made without a task (#doomed) never starts: it is over, or nobody could ever stop the pod. */
+	async #watchAgain(containerId: string): Promise<void> {
+		if ((await this.#shim().state(containerId)) === null) await this.#endDoomed(containerId);
+		else void this.#watch(containerId);
+	}
+
 	/** Tells the monitor of the task's end, whenever that is. */
 	async #watch(containerId: string): Promise<void> {
 		try {
@@ -269,12 +277,20 @@ export class ShimPod implements PodRuntime {
 		log.error({sandboxId: this.#record.id}, 'shim lost: its tasks are ended');
 		try {
 			for (const {containerId, phase} of (await this.#monitor?.list()) ?? []) {
-				if (phase === 'exited') continue;
-				await this.#tellExit(containerId, await this.#deleteByBinary(containerId));
+				if (phase !== 'exited') await this.#endLost(containerId);
 			}
 			await this.#deleteByBinary(this.#record.id);
 		} catch (error) {
 			log.error({sandboxId: this.#record.id, err: error}, 'tasks of a lost shim not ended');
+		}
+	}
+
+	/** One that cannot be ended keeps none of the others. */
+	async #endLost(containerId: string): Promise<void> {
+		try {
+			await this.#tellExit(containerId, await this.#deleteByBinary(containerId));
+		} catch (error) {
+			this.#host.log.error({containerId, err: error}, 'task of a lost shim not ended; a signal to the container tries again');
 		}
 	}
 
@@ -291,6 +307,7 @@ export class ShimPod implements PodRuntime {
 			await tasks.wait(key, over.signal).finally(() => over.abort());
 			await tasks.delete(key);
 		} catch (error) {
+			if (error instanceof CancelledError) throw new TimedOutError(`task "${id}" did not end within ${KILL_TIMEOUT_MS} ms after SIGKILL`, {id}, {cause: error});
 			if (!(error instanceof UnavailableError)) throw error;
 			await this.#deleteByBinary(id);
 		}

@@ -1,9 +1,10 @@
 import {chmod, rm} from 'node:fs/promises';
 import {createServer, type Server, type Socket} from 'node:net';
 import type {ShimWire} from '../../../proto/shim.js';
+import {TtrpcStatusError} from './ttrpc.js';
 import {encodeFrame, FrameReader, FrameType, type Frame} from './frames.js';
 
-/** Answers one call. @throws what the caller gets as a status UNKNOWN with its message. */
+/** Answers one call. @throws {TtrpcStatusError} what the caller gets; others as a status UNKNOWN with their message. */
 export type Serve = (payload: Buffer) => Buffer;
 /** By "<service>/<method>". */
 export type Services = ReadonlyMap<string, Serve>;
@@ -71,6 +72,6 @@ function answer({streamId, data}: Frame, services: Services, wire: ShimWire): Bu
 	try {
 		return reply(0, '', serve(payload));
 	} catch (error) {
-		return reply(UNKNOWN, error instanceof Error ? error.message : String(error), Buffer.alloc(0));
+		return reply(error instanceof TtrpcStatusError ? error.grpcCode : UNKNOWN, error instanceof Error ? error.message : String(error), Buffer.alloc(0));
 	}
 }

@@ -133,6 +133,22 @@ test('a connection that ends fails the calls in flight and all later ones', asyn
 	await t.throwsAsync(client.call('test.Task', wire.task.State, {id: 'a'}, NONE), {instanceOf: UnavailableError});
 });
 
+test('a request that is too long is refused, and the end of the connection afterwards fails nobody', async t => {
+	const client = await serve(t, echoState);
+	const unhandled: unknown[] = [];
+	const note = (reason: unknown): void => void unhandled.push(reason);
+	process.on('unhandledRejection', note);
+	t.teardown(() => process.off('unhandledRejection', note));
+	const long = 'x'.repeat(MAX_FRAME_BYTES + 1);
+	await t.throwsAsync(client.call('test.Task', wire.task.State, {id: long}, NONE), {instanceOf: ResourceExhaustedError});
+	t.is((await client.call('test.Task', wire.task.State, {id: 'a'}, NONE)).id, 'a');
+	client.close();
+	await client.ended;
+	// Node tells of them after the microtasks of a turn.
+	await new Promise(resolve => void setImmediate(resolve));
+	t.deepEqual(unhandled, []);
+});
+
 test('a server that sends garbage, or too much, ends the connection and nothing else', async t => {
 	for (const garbage of [Buffer.alloc(64, 0xff), encodeFrame({streamId: 1, type: FrameType.response, flags: 0, data: Buffer.alloc(40, 0xff)})]) {
 		const client = await serveRaw(t, socket => void socket.once('data', () => socket.write(garbage)));

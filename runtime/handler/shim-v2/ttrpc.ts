@@ -78,7 +78,7 @@ export class TtrpcClient {
 
 	/**
 	 * @param service "containerd.task.v3.Task".
-	 * @throws {TtrpcStatusError} the server's; {UnavailableError} the connection ended before the answer; {TimedOutError}; {CancelledError}.
+	 * @throws {ResourceExhaustedError} the request is too long; {TtrpcStatusError} the server's; {UnavailableError} the connection ended before the answer; {TimedOutError}; {CancelledError}.
 	 */
 	async call<Request, Response>(service: string, method: Method<Request, Response>, request: Request, options: CallOptions): Promise<Response> {
 		const name = method.path.slice(method.path.lastIndexOf('/') + 1);
@@ -88,8 +88,10 @@ export class TtrpcClient {
 		this.#nextStream += 2;
 		const payload = method.requestSerialize(request);
 		const data = this.#wire.transport.Call.requestSerialize({service, method: name, payload, timeout_nano: String(options.timeoutMs * 1_000_000)});
+		// First of all, for it may refuse: a call that nobody waits for must not be there when the connection ends.
+		const frame = encodeFrame({streamId, type: FrameType.request, flags: 0, data});
 		const answer = new Promise<Buffer>((resolve, reject) => this.#calls.set(streamId, {resolve, reject, method: name}));
-		this.#socket.write(encodeFrame({streamId, type: FrameType.request, flags: 0, data}));
+		this.#socket.write(frame);
 		const over = new AbortController();
 		this.#limit(streamId, options, over.signal);
 		try {
