@@ -94,6 +94,22 @@ test("startContainer records StartError when exec fails, and the monitor's own w
 	t.is(runtime.state.findContainer(id), before);
 });
 
+test('a start that the journal does not take is an error, but no exit: the program runs, and its removal ends it', async t => {
+	const {runtime, trace, sandboxId} = await setUp(t);
+	const id = await createContainer(runtime, sandboxId, containerConfig(), never);
+	// Once only: the next entry is taken again.
+	const put = runtime.state.put.bind(runtime.state);
+	runtime.state.put = async () => {
+		runtime.state.put = put;
+		throw new Error('no space left');
+	};
+	await t.throwsAsync(startContainer(runtime, id), {message: 'no space left'});
+	t.is(runtime.state.findContainer(id).state.phase, 'created');
+	await removeContainer(runtime, id);
+	t.true(trace.calls.includes('monitor.signal 9 all'));
+	t.throws(() => runtime.state.findContainer(id));
+});
+
 for (const [exitCode, oomKilled, reason] of [
 	[0, false, 'Completed'],
 	[3, false, 'Error'],

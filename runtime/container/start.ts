@@ -17,15 +17,20 @@ export async function startContainer(runtime: Runtime, idOrPrefix: string): Prom
 	await runtime.locks.run(id, async () => {
 		const container = assertFound(runtime.state.container(id), id);
 		assertStartable(container, assertFound(runtime.state.sandbox(container.sandboxId), container.sandboxId));
-		try {
-			const started = await runtime.monitors.get(container.sandboxId).startContainer(id);
-			await runtime.state.put({...container, state: {phase: 'running', startedAtNs: started.startedAtNs}});
-			runtime.events.publish({containerId: id, sandboxId: container.sandboxId, kind: 'started'});
-		} catch (error) {
-			await recordStartError(runtime, container, error as Error);
-			throw error;
-		}
+		const {startedAtNs} = await release(runtime, container);
+		// Should the journal fail here, the program runs all the same: it is no StartError, and whoever removes the container ends it.
+		await runtime.state.put({...container, state: {phase: 'running', startedAtNs}});
+		runtime.events.publish({containerId: id, sandboxId: container.sandboxId, kind: 'started'});
 	});
+}
+
+async function release(runtime: Runtime, container: ContainerRecord): Promise<{readonly startedAtNs: bigint}> {
+	try {
+		return await runtime.monitors.get(container.sandboxId).startContainer(container.id);
+	} catch (error) {
+		await recordStartError(runtime, container, error as Error);
+		throw error;
+	}
 }
 
 async function recordStartError(runtime: Runtime, container: ContainerRecord, error: Error): Promise<void> {
