@@ -21,6 +21,8 @@ export class FakeSystemd {
 	/** D-Bus name of the error that calls of this member get. */
 	readonly errors = new Map<string, string>();
 	refusesAuthentication = false;
+	/** Calls of these members get no answer. */
+	readonly unanswered = new Set<string>();
 	readonly #server: Server;
 	readonly #sockets = new Set<Socket>();
 	#serial = 0;
@@ -77,6 +79,7 @@ export class FakeSystemd {
 	#answer(socket: Socket, call: DbusMessage): void {
 		const unit = toText(call.body[0]);
 		this.calls.push(`${call.member} ${unit}`.trim());
+		if (this.unanswered.has(call.member)) return;
 		const error = this.errors.get(call.member) ?? (call.member === 'StopUnit' && !this.units.has(unit) ? 'org.freedesktop.systemd1.NoSuchUnit' : null);
 		if (error !== null) {
 			this.#send(socket, {type: MESSAGE_TYPE.ERROR, errorName: error, replySerial: call.serial, signature: 's', body: [`${call.member} is refused`]});

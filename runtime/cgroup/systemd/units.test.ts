@@ -4,11 +4,11 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
 import {systemClock} from '../../../base/clock.js';
-import {CorruptError, FailedError, UnavailableError} from '../../../base/errors.js';
+import {CorruptError, FailedError, TimedOutError, UnavailableError} from '../../../base/errors.js';
 import {DbusReader, DbusWriter, splitSignature, type DbusValue} from './dbus-codec.js';
 import {encodeMessage, takeMessage} from './dbus-message.js';
 import {FakeSystemd} from './fake-systemd.js';
-import {SystemdUnits} from './units.js';
+import {CALL_TIMEOUT_MS, SystemdUnits} from './units.js';
 
 /** What sd-bus (busctl 252) sends for StartTransientUnit of berth-1.scope with Slice, PIDs 17 and 18, and Delegate. */
 const SD_BUS_CALL = Buffer.from(
@@ -157,6 +157,35 @@ test('no bus, and one that does not let us in, are said', async t => {
 	await t.throwsAsync(new SystemdUnits(`${path}-none`, systemClock).connect(), {instanceOf: UnavailableError, message: /bus-none is gone: .*ENOENT/});
 	fake.refusesAuthentication = true;
 	await t.throwsAsync(units.connect(), {instanceOf: UnavailableError, message: /does not let uid \d+ in: REJECTED/});
+});
+
+test('a call that systemd, or the bus itself, does not answer ends, and the next one is served', async t => {
+	const {fake, path} = await setUp(t);
+	let patienceMs = 60_000;
+	const units = new SystemdUnits(path, {...systemClock, sleep: (ms, signal) => systemClock.sleep(ms === CALL_TIMEOUT_MS ? patienceMs : ms, signal)});
+	t.teardown(() => units.close());
+	await units.connect();
+	for (const member of ['StopUnit', 'SetUnitProperties']) {
+		fake.unanswered.add(member);
+		patienceMs = 20;
+		const call = member === 'StopUnit' ? units.stop('a.scope') : units.setProperties('a.scope', []);
+		await t.throwsAsync(call, {instanceOf: TimedOutError, message: new RegExp(`did not answer ${member}`)});
+	}
+	fake.unanswered.add('Hello');
+	await t.throwsAsync(new SystemdUnits(path, {...systemClock, sleep: (_ms, signal) => systemClock.sleep(20, signal)}).connect(), {instanceOf: TimedOutError});
+	fake.unanswered.clear();
+	patienceMs = 60_000;
+	await t.notThrowsAsync(units.stop('a.scope'));
+});
+
+test('calls at once after the bus was restarted share one connection', async t => {
+	const {fake, units} = await setUp(t);
+	await units.connect();
+	fake.hangUp();
+	await systemClock.sleep(50);
+	await Promise.allSettled([units.connect(), units.connect(), units.connect()]);
+	await units.connect();
+	t.is(fake.calls.filter(call => call === 'Hello').length, 2);
 });
 
 test('encodeMessage pads its header, so that a body may follow', t => {

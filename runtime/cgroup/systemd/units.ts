@@ -10,6 +10,8 @@ const MANAGER = 'org.freedesktop.systemd1.Manager';
 const NO_SUCH_UNIT = 'org.freedesktop.systemd1.NoSuchUnit';
 const UNIT_EXISTS = 'org.freedesktop.systemd1.UnitExists';
 const JOB_TIMEOUT_MS = 30_000;
+/** As long as sd-bus waits for an answer: pods' locks are held meanwhile. */
+export const CALL_TIMEOUT_MS = 25_000;
 
 export interface Scope {
 	/** "….scope" */
@@ -124,14 +126,44 @@ export class SystemdUnits {
 
 	async #call(member: string, signature: string, body: readonly DbusValue[]): Promise<readonly DbusValue[]> {
 		const connection = await this.#open();
-		return await connection.call({destination: SYSTEMD, path: OBJECT, interface: MANAGER, member, signature, body});
+		return await this.#inTime(member, connection.call({destination: SYSTEMD, path: OBJECT, interface: MANAGER, member, signature, body}));
+	}
+
+	/** @throws {TimedOutError} a bus or a systemd that is stuck. */
+	async #inTime<T>(what: string, answer: Promise<T>): Promise<T> {
+		const timer = new AbortController();
+		const late = this.#clock.sleep(CALL_TIMEOUT_MS, timer.signal).then(() => {
+			if (!timer.signal.aborted) throw new TimedOutError(`systemd did not answer ${what} within ${CALL_TIMEOUT_MS} ms`, {member: what});
+			return answer;
+		});
+		try {
+			return await Promise.race([answer, late]);
+		} finally {
+			timer.abort();
+		}
 	}
 
 	async #open(): Promise<DbusConnection> {
-		const known = await this.#connection?.catch(() => null);
+		const before = this.#connection;
+		const known = await before?.catch(() => null);
 		if (known?.isOpen === true) return known;
-		this.#connection = this.#connect();
+		// Another call that waited for the same one may have begun anew already.
+		if (this.#connection === null || this.#connection === before) this.#connection = this.#connectInTime();
 		return await this.#connection;
+	}
+
+	async #connectInTime(): Promise<DbusConnection> {
+		const opening = this.#connect();
+		try {
+			return await this.#inTime('a connection to the bus', opening);
+		} catch (error) {
+			// Should it come late, nobody wants it any more.
+			void opening.then(
+				connection => connection.close(),
+				() => undefined,
+			);
+			throw error;
+		}
 	}
 
 	async #connect(): Promise<DbusConnection> {
