@@ -1,6 +1,8 @@
-import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {execFile} from 'node:child_process';
+import {mkdir, mkdtemp, rm, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {InvalidArgumentError, UnimplementedError} from '../../base/errors.js';
 import {toCdiChanges} from './edits.js';
@@ -120,4 +122,14 @@ test('edits become environment, devices, mounts and groups; what is not done is 
 		[{mounts: [{hostPath: '/a', containerPath: '/d', options: ['uid=5']}]}, /option "uid=5"/],
 	] as const)
 		t.throws(() => toCdiChanges(edits(refused)), {instanceOf: UnimplementedError, message: says});
+});
+
+test('a FIFO, or a link to a device, among the specifications is passed over and not waited for', async t => {
+	const dir = await mkdtemp(join(tmpdir(), 'cdi-'));
+	t.teardown(async () => await rm(dir, {recursive: true}));
+	await promisify(execFile)('mkfifo', [join(dir, 'fifo.json')]);
+	await symlink('/dev/zero', join(dir, 'zero.yaml'));
+	await writeFile(join(dir, 'gpu.json'), JSON.stringify(minimal));
+	t.is((await findCdiEdits([dir], ['vendor.com/gpu=0'])).length, 1);
+	await t.throwsAsync(findCdiEdits([dir], ['vendor.com/gpu=1']), {message: /fifo\.json: is no file; .*zero\.yaml: is no file/});
 });

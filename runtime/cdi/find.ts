@@ -1,3 +1,4 @@
+import {constants} from 'node:fs';
 import {open, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {InvalidArgumentError} from '../../base/errors.js';
@@ -98,8 +99,10 @@ async function listSpecifications(dir: string): Promise<readonly string[]> {
 }
 
 async function readSmall(path: string): Promise<string> {
-	await using file = await open(path, 'r');
-	const {size} = await file.stat();
-	if (size > MAX_SPECIFICATION_BYTES) throw new Error(`longer than ${MAX_SPECIFICATION_BYTES} bytes`);
+	// A FIFO would be waited for, and hold a thread of the pool and the pod's lock for as long.
+	await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+	const stats = await file.stat();
+	if (!stats.isFile()) throw new Error('is no file');
+	if (stats.size > MAX_SPECIFICATION_BYTES) throw new Error(`longer than ${MAX_SPECIFICATION_BYTES} bytes`);
 	return await file.readFile('utf8');
 }
