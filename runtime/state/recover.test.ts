@@ -2,6 +2,7 @@ import test, {type ExecutionContext} from 'ava';
 import {containerRecord, sandboxRecord} from '../fake-records.js';
 import {fakeRuntime} from '../fake-runtime.js';
 import type {SandboxRecord} from '../sandbox/record.js';
+import {stopSandbox} from '../sandbox/stop.js';
 import type {AnyRecord} from './codec.js';
 import {recordMonitorLost, recover} from './recover.js';
 
@@ -135,3 +136,22 @@ test('a monitor that dies while the daemon runs ends its pod', async t => {
 	t.like(runtime.state.findContainer(running.id).state, {phase: 'exited', reason: 'Unknown'});
 	t.deepEqual(runtime.state.findSandbox(pod.id).state, {phase: 'notReady', reason: 'MonitorLost'});
 });
+
+for (const monitorLives of [true, false]) {
+	test(`a pod that could not be recovered, as its monitor did not answer, is stopped once it ${monitorLives ? 'does' : 'is dead'}`, async t => {
+		const {runtime, launcher, trace} = await recovered(t, [pod, running], fake => {
+			fake.launcher.add(pod.id).containers.set(running.id, {containerId: running.id, pid: 4242, phase: 'running', startedAtNs: 5n, exit: null});
+			const find = fake.launcher.findMonitor.bind(fake.launcher);
+			fake.launcher.findMonitor = async () => {
+				fake.launcher.findMonitor = find;
+				throw new Error('no answer');
+			};
+		});
+		t.is(runtime.state.findContainer(running.id), running);
+		if (!monitorLives) launcher.monitors.delete(pod.id);
+		await stopSandbox(runtime, pod.id);
+		t.like(runtime.state.findContainer(running.id).state, {phase: 'exited', exitCode: monitorLives ? 137 : 255, startedAtNs: 5n});
+		t.is(runtime.state.findSandbox(pod.id).state.phase, 'notReady');
+		t.is(trace.calls.includes('monitor.destroy'), monitorLives);
+	});
+}

@@ -1,14 +1,11 @@
-import type {MonitorContainer} from '../../native/native.js';
 import {Rollback} from '../../base/rollback.js';
-import {lostExit, putExited, recordExit} from '../container/exit.js';
-import type {ContainerRecord} from '../container/record.js';
 import {toContainerId} from '../container/snapshots.js';
 import {undoCreate} from '../container/undo.js';
-import type {PodRuntime} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
 import type {SandboxRecord} from '../sandbox/record.js';
 import {stopLocked} from '../sandbox/stop.js';
 import {addUndoSteps} from '../sandbox/undo.js';
+import {compareContainers, creatingOf, endContainers} from './compare.js';
 
 /** Monitors asked at once. Each answers from memory; this only bounds the sockets that are being opened. */
 const CONCURRENCY = 32;
@@ -61,44 +58,9 @@ async function recoverSandbox(runtime: Runtime, record: SandboxRecord, monitorAl
 	});
 }
 
-async function compareContainers(runtime: Runtime, monitor: PodRuntime, sandboxId: string): Promise<void> {
-	const told = new Map((await monitor.list()).map(container => [container.containerId, container]));
-	for (const container of creatingOf(runtime, sandboxId)) {
-		await undoCreate(runtime, container);
-		told.delete(container.id);
-	}
-	for (const record of runtime.state.containersOf(sandboxId)) {
-		await compareContainer(runtime, record, told.get(record.id) ?? null);
-		told.delete(record.id);
-	}
-	// Removed from the journal, but the daemon died before it could tell the monitor.
-	for (const stray of told.keys()) await monitor.removeContainer(stray);
-}
-
-async function compareContainer(runtime: Runtime, record: ContainerRecord, told: MonitorContainer | null): Promise<void> {
-	if (record.state.phase === 'exited') return;
-	if (told === null) {
-		const finishedAtNs = runtime.clock.nowNs();
-		await runtime.locks.run(record.id, () => putExited(runtime, record, lostExit(record.state, finishedAtNs, 'the monitor does not know it')));
-		return;
-	}
-	if (record.state.phase === 'created' && told.startedAtNs > 0n) {
-		// The daemon died between the release and the journal.
-		await runtime.locks.run(record.id, () => runtime.state.put({...record, state: {phase: 'running', startedAtNs: told.startedAtNs}}));
-		runtime.events.publish({containerId: record.id, sandboxId: record.sandboxId, kind: 'started'});
-	}
-	if (told.exit !== null) await recordExit(runtime, record.id, told.exit);
-}
-
 /** Under the sandbox's lock: the processes are gone; records, network and files follow. */
 async function endSandbox(runtime: Runtime, record: SandboxRecord, reason: string, message: string): Promise<void> {
-	for (const container of runtime.state.containersOf(record.id)) {
-		if (container.state.phase === 'creating') await undoCreate(runtime, container);
-		else if (container.state.phase !== 'exited') {
-			const finishedAtNs = runtime.clock.nowNs();
-			await runtime.locks.run(container.id, () => putExited(runtime, container, lostExit(container.state, finishedAtNs, message)));
-		}
-	}
+	await endContainers(runtime, record.id, message);
 	await stopLocked(runtime, record, reason);
 }
 
@@ -124,10 +86,6 @@ async function destroyStray(runtime: Runtime, sandboxId: string): Promise<void> 
 
 async function removeStraySnapshots(runtime: Runtime): Promise<void> {
 	for (const key of runtime.images.snapshotKeys()) if (runtime.state.container(toContainerId(key)) === null) await runtime.images.removeSnapshot(key);
-}
-
-function creatingOf(runtime: Runtime, sandboxId: string): readonly ContainerRecord[] {
-	return runtime.state.containersOf(sandboxId).filter(({state}) => state.phase === 'creating');
 }
 
 async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
