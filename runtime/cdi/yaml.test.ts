@@ -116,3 +116,10 @@ test('what JSON writes in one line is read back, as flow YAML', t => {
 		{numRuns: 300},
 	);
 });
+
+test('a long line is read in the time of its length', t => {
+	const blanks = ' '.repeat(1 << 19);
+	t.is(parseYaml(`a${blanks}b`), `a${blanks}b`);
+	t.deepEqual(parseYaml(`a${blanks}: b`), {a: 'b'});
+	t.deepEqual(parseYaml(`"a"${blanks}: b`), {a: 'b'});
+});

@@ -61,7 +61,8 @@ function stripComment(line: string): string {
 	return line;
 }
 
-const KEY = /^("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'[\]{},&*!|>%@`#-][^:#]*?|[^\s"'[\]{},&*!|>%@`#:]+?)\s*:(?:\s+|$)/;
+/** Nothing in it can match the same blanks twice: a long line takes no longer than its length. */
+const KEY = /^(?:("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'[\]{},&*!|>%@`#:]+)\s*|([^\s"'[\]{},&*!|>%@`#-][^:#]*)):(?:\s+|$)/;
 
 class BlockReader {
 	#at = 0;
@@ -107,7 +108,7 @@ class BlockReader {
 		for (let line = this.lines[this.#at]; line?.indent === indent && !isItem(line.text); line = this.lines[this.#at]) {
 			const found = KEY.exec(line.text);
 			if (found === null) throw new YamlError(line.number, 'neither "key: value" nor an item');
-			const key = String(parse(found[1] ?? '', line.number));
+			const key = String(parse(found[1] ?? found[2] ?? '', line.number));
 			if (entries.has(key)) throw new YamlError(line.number, `the key "${key}" comes twice`);
 			const rest = line.text.slice(found[0].length).trim();
 			this.#at++;
