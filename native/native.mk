@@ -15,10 +15,11 @@ build/native/obj/c/%.o: native/%.c native/native.mk
 build/native/berth-launcher: $(LAUNCHER_OBJECTS)
 	$(MUSL_CC) $(LAUNCHER_FLAGS) $(LAUNCHER_LDFLAGS) -o $@ $(LAUNCHER_OBJECTS)
 
-C_TESTS = protocol log user unpack oci filter processes
+C_TESTS = protocol log user unpack oci filter processes report
 TEST_FLAGS = -O1 -g -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -I native
 build/native/test-protocol: native/protocol-parse.c native/protocol-schema.c native/text.c
 build/native/test-log: native/monitor/log.c native/monitor/tap.c native/loop.c native/text.c native/memory.c
+build/native/test-report: native/monitor/report.c native/init/proc-context.c native/passed-fd.c native/failure.c native/text.c
 build/native/test-oci: native/monitor/oci-words.c native/text.c
 build/native/test-user: native/init/user-files.c native/text.c
 

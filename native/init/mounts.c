@@ -130,6 +130,10 @@ static int mount_filesystem(struct init *init, struct span one)
 	if (proc_inside && fs_fd < 0)
 		return -1;
 	int fd = mount_context(fs_fd, options, to_attributes(get_u32(one, TAG_MOUNT_FLAGS, 0)), label);
+	if (proc_inside && fd >= 0 && check_proc_mount(fd) != 0) {
+		close(fd);
+		return fail_mount(init, EPROTO, fstype, target);
+	}
 	const struct user_namespace *pod = &init->job->user_namespace;
 	/* Others take their owner from who mounts them. */
 	if (fd >= 0 && pod->fd >= 0 && strcmp(fstype, "devpts") == 0)

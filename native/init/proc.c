@@ -1,11 +1,13 @@
 /*
  * A procfs shows the PID namespace of the process that called fsopen(2) for it, and the init is not in its container's yet. Hence a process
  * that is, and does nothing else. It is seen there like any other, so it has nothing: an empty root, no descriptor but its socket, and the
- * capability that fsopen needs only in a user namespace of its own. What makes a mount of the context is checked against who does that.
+ * capability that fsopen needs only in a user namespace of its own. What makes a mount of the context is checked against who does that, which is
+ * us: hence what comes is not trusted to be what was asked for.
  */
 #include "../kernel.h"
 #include "../connection-io.h"
 #include "../empty-root.h"
+#include "../passed-fd.h"
 #include "../processes.h"
 #include "steps.h"
 
@@ -82,9 +84,8 @@ static int receive_answer(int socket_fd)
 		return -1;
 	}
 	ssize_t length = recvmsg(socket_fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *item = length < 0 ? NULL : CMSG_FIRSTHDR(&header);
-	if (item != NULL && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(item), sizeof(int));
+	if (length >= 0)
+		fd = take_passed_fd(&header);
 	if (fd < 0)
 		errno = length == (ssize_t)sizeof answer && answer.error > 0 ? answer.error : ECHILD;
 	return fd;
@@ -104,5 +105,10 @@ int open_proc_inside(struct init *init)
 	close(pair[0]);
 	if (pid > 0)
 		waitpid(pid, NULL, __WALL);
+	if (fd >= 0 && claim_proc_context(fd) != 0) {
+		error = errno;
+		close(fd);
+		fd = -1;
+	}
 	return fd >= 0 ? fd : fail(&init->report.failure, error, "open proc of pid namespace");
 }

@@ -80,6 +80,14 @@ int make_volume_dirs(struct init *init, struct span body);
 /* proc.c: a filesystem context (fsopen(2)) for procfs of the PID namespace that `inside_pidfd` is of; -1 with the failure set. */
 int open_proc_inside(struct init *init);
 
+/*
+ * proc-context.c: a context comes from a process that others can trace, so it may be anything that they made, and is mounted with the host's rights. Before
+ * the mount: nothing was said yet of what is to be mounted (a device, say). -1 with errno.
+ */
+int claim_proc_context(int fs_fd);
+/* After it: what a context made is a procfs. -1 with errno. */
+int check_proc_mount(int mount_fd);
+
 /* terminal.c: opens a terminal in the container's /dev/pts and makes it stdio. */
 int open_terminal(struct init *init, bool as_console);
 /* Makes it the controlling one of this process's session. */

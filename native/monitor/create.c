@@ -365,7 +365,7 @@ void read_control(struct container *container)
 {
 	struct sent_report sent;
 	int got = 1;
-	while (container->control.fd >= 0 && (got = receive_report(container->control.fd, &sent)) == 1)
+	for (unsigned i = 0; i < MAX_REPORTS_AT_ONCE && container->control.fd >= 0 && (got = receive_report(container->control.fd, &sent)) == 1; i++)
 		on_report(container, &sent);
 	if (got < 0)
 		on_control_closed(container);

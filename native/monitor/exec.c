@@ -139,7 +139,7 @@ static void read_exec_control(struct exec *exec)
 {
 	struct sent_report sent;
 	int got = 1;
-	while (exec->control.fd >= 0 && (got = receive_report(exec->control.fd, &sent)) == 1)
+	for (unsigned i = 0; i < MAX_REPORTS_AT_ONCE && exec->control.fd >= 0 && (got = receive_report(exec->control.fd, &sent)) == 1; i++)
 		on_exec_report(exec, &sent);
 	if (got < 0)
 		on_control_closed(exec);

@@ -225,6 +225,8 @@ struct sent_report {
 	int fd;
 };
 
+/* More than a socket holds at a time. Who sends without end, as a program may that took a socket, is not to keep us. */
+enum { MAX_REPORTS_AT_ONCE = 512 };
 /* One report: 1, 0 nothing now, -1 the socket was closed. */
 int receive_report(int fd, struct sent_report *sent);
 /*

@@ -1,8 +1,8 @@
 /* The socket to which an OCI runtime sends the master of the container's terminal (runc's --console-socket). */
 #include "../kernel.h"
+#include "../passed-fd.h"
 #include "oci.h"
 
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,11 +19,11 @@ static void receive_terminal(struct oci_console *console)
 	ssize_t length = recvmsg(console->peer.fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (length < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	struct cmsghdr *item = length < 0 ? NULL : CMSG_FIRSTHDR(&header);
-	if (item != NULL && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof(int))) {
+	int fd = length < 0 ? -1 : take_passed_fd(&header);
+	if (fd >= 0) {
 		if (console->terminal_fd >= 0)
 			close(console->terminal_fd);
-		memcpy(&console->terminal_fd, CMSG_DATA(item), sizeof(int));
+		console->terminal_fd = fd;
 	}
 	loop_close(&console->peer);
 }

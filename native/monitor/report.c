@@ -1,5 +1,6 @@
 /* The control sockets of inits. */
 #include "../kernel.h"
+#include "../passed-fd.h"
 #include "monitor.h"
 
 #include <string.h>
@@ -23,15 +24,12 @@ static void take_ancillary(struct msghdr *header, struct sent_report *sent)
 {
 	for (struct cmsghdr *item = CMSG_FIRSTHDR(header); item != NULL; item = CMSG_NXTHDR(header, item)) {
 		struct ucred credentials;
-		if (item->cmsg_level != SOL_SOCKET)
+		if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_CREDENTIALS || item->cmsg_len != CMSG_LEN(sizeof credentials))
 			continue;
-		if (item->cmsg_type == SCM_CREDENTIALS && item->cmsg_len == CMSG_LEN(sizeof credentials)) {
-			memcpy(&credentials, CMSG_DATA(item), sizeof credentials);
-			sent->sender = credentials.pid;
-		} else if (item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof(int))) {
-			memcpy(&sent->fd, CMSG_DATA(item), sizeof(int));
-		}
+		memcpy(&credentials, CMSG_DATA(item), sizeof credentials);
+		sent->sender = credentials.pid;
 	}
+	sent->fd = take_passed_fd(header);
 }
 
 /* Whatever was sent, what is read of it is there and ends. */
@@ -48,27 +46,28 @@ static void make_whole(struct init_report *report, size_t length)
 
 int receive_report(int fd, struct sent_report *sent)
 {
-	/* Room for one fd: the kernel closes what has none. */
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {&sent->report, sizeof sent->report};
-	for (;;) {
-		struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-		sent->sender = 0;
-		sent->fd = -1;
-		ssize_t length = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (length <= 0)
-			return length < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-		take_ancillary(&header, sent);
-		if (length >= (ssize_t)offsetof(struct init_report, gids)) {
-			make_whole(&sent->report, (size_t)length);
-			return 1;
-		}
-		if (sent->fd >= 0)
-			close(sent->fd);
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+	sent->sender = 0;
+	sent->fd = -1;
+	ssize_t length = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (length < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	take_ancillary(&header, sent);
+	if (length >= (ssize_t)offsetof(struct init_report, gids)) {
+		make_whole(&sent->report, (size_t)length);
+		return 1;
 	}
+	if (sent->fd >= 0)
+		close(sent->fd);
+	sent->fd = -1;
+	/* Nothing that an init says; of kind 0, so that nobody takes it for anything. */
+	sent->report.kind = 0;
+	return length == 0 ? -1 : 1;
 }
 
 bool is_true_report(const struct sent_report *sent, pid_t known, bool ready)
