@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum { STAMP_BYTES = 30, CAPACITY = 1 << 20 };
 
@@ -300,6 +301,29 @@ static bool tap_round_trip(unsigned seed)
 	return right;
 }
 
+/* In the log's place: what is no file is refused, and nobody waits for its reader. The log that was open stays so. */
+static void test_special_files(void)
+{
+	char path[] = "/tmp/berth-log-XXXXXX";
+	struct log_file log = {.fd = -1, .name = "log"};
+	if (mkdtemp(path) == NULL || (log.dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		abort();
+	check(log_open(&log) == 0 && log.number == 1, "a missing log is made");
+	int before = log.fd;
+	if (renameat(log.dir_fd, "log", log.dir_fd, "log.1") != 0 || mkfifoat(log.dir_fd, "log", 0600) != 0)
+		abort();
+	check(log_open(&log) == ENXIO && log.fd == before, "a FIFO that nobody reads is refused");
+	int reader = openat(log.dir_fd, "log", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	check(log_open(&log) == EINVAL && log.fd == before && log.number == 1, "one that somebody reads as well");
+	close(reader);
+	unlinkat(log.dir_fd, "log", 0);
+	check(log_open(&log) == 0 && log.number == 2, "a new file is taken");
+	unlinkat(log.dir_fd, "log", 0);
+	unlinkat(log.dir_fd, "log.1", 0);
+	rmdir(path);
+	log_close(&log);
+}
+
 int main(void)
 {
 	enum { ROUNDS = 400, TAP_ROUNDS = 30 };
@@ -309,6 +333,7 @@ int main(void)
 		return 1;
 	test_cases();
 	test_full_disk();
+	test_special_files();
 	test_taps();
 	test_tap_without_log();
 	for (unsigned seed = 1; seed <= ROUNDS; seed++)

@@ -19,11 +19,17 @@ static struct iovec pieces[PIECES * 3] PAGE_ALIGNED;
 
 int log_open(struct log_file *log)
 {
-	int fd = openat(log->dir_fd, log->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
+	/* O_NONBLOCK: whoever may write to the directory may have put a FIFO there, whose opening would hold us up. */
+	int fd = openat(log->dir_fd, log->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0640);
 	if (fd < 0)
 		return errno;
 	struct stat old, new;
-	bool same = log->fd >= 0 && fstat(log->fd, &old) == 0 && fstat(fd, &new) == 0 && old.st_dev == new.st_dev && old.st_ino == new.st_ino;
+	int error = fstat(fd, &new) != 0 ? errno : S_ISREG(new.st_mode) ? 0 : EINVAL;
+	if (error != 0) {
+		close(fd);
+		return error;
+	}
+	bool same = log->fd >= 0 && fstat(log->fd, &old) == 0 && old.st_dev == new.st_dev && old.st_ino == new.st_ino;
 	if (log->fd >= 0)
 		close(log->fd);
 	log->fd = fd;

@@ -58,7 +58,7 @@ struct stream {
 	struct tap *taps;
 };
 
-/* Opens <name> in dir_fd for appending, made when missing (0640); 0 or an errno. */
+/* Opens <name> in dir_fd for appending, made when missing (0640); 0 or an errno. EINVAL, ENXIO: it is no regular file. Never waits. */
 int log_open(struct log_file *log);
 void log_close(struct log_file *log);
 /* Watches `fd`, which the stream owns from then on. */
