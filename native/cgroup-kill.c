@@ -47,7 +47,7 @@ static bool signal_below(const char *directory, int signo, pid_t sid, unsigned d
 	struct dirent *entry;
 	while (listing != NULL && (entry = readdir(listing)) != NULL) {
 		char path[PATH_MAX];
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+		if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		struct text text = text_over(path, sizeof path);
 		text_add(&text, directory);

@@ -2,7 +2,6 @@
 #include "cgroup.h"
 #include "processes.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,29 +216,6 @@ int cgroup_join(const char *directory, struct failure *failure)
 	return fail_at(failure, errno, "cgroup join", directory);
 }
 
-/* What a container made in its own cgroup. */
-static void remove_children(const char *directory, unsigned depth)
-{
-	enum { MAX_DEPTH = 8 };
-	DIR *listing = depth < MAX_DEPTH ? opendir(directory) : NULL;
-	struct dirent *entry;
-	while (listing != NULL && (entry = readdir(listing)) != NULL) {
-		char path[PATH_MAX];
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		struct text text = text_over(path, sizeof path);
-		text_add(&text, directory);
-		text_add(&text, "/");
-		text_add(&text, entry->d_name);
-		if (!text.cut && rmdir(path) != 0 && errno == EBUSY) {
-			remove_children(path, depth + 1);
-			rmdir(path);
-		}
-	}
-	if (listing != NULL)
-		closedir(listing);
-}
-
 /* 0, or the errno with which it stays. */
 static int remove_one(const char *path, bool with_children)
 {
@@ -253,7 +229,7 @@ static int remove_one(const char *path, bool with_children)
 		return EBUSY;
 	if (!with_children)
 		return 0;
-	remove_children(path, 0);
+	cgroup_remove_children(path);
 	return rmdir(path) == 0 ? 0 : errno;
 }
 

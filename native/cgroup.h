@@ -38,6 +38,8 @@ int cgroup_join(const char *directory, struct failure *failure);
  * such a directory takes no process (EBUSY; cgroup-v2.rst, "No Internal Process Constraint").
  */
 int cgroup_join_nested(const char *directory, pid_t pid, struct failure *failure);
+/* Removes what a container made in its own cgroup, as far as nobody is in it; a few thousand directories at a time. */
+void cgroup_remove_children(const char *directory);
 /* SIGKILL to all processes in it and below, as one step where the kernel can (cgroup.kill, the freezer); else nothing more can be made in it from then on. `joins`: its directory in each hierarchy. */
 void cgroup_kill(const struct path_list *joins);
 /* Lets go on what v1's freezer holds: it would not even die. v2 has no such need. */

@@ -78,3 +78,19 @@ test('a container whose processes are in cgroups of its own making is entered by
 	await monitor.removeContainer(spec.containerId);
 	t.deepEqual(await rig.cgroupsOf('pod'), []);
 });
+
+test('what a container made of cgroups goes with it, however deep and whatever its name', async t => {
+	await using rig = await LaunchRig.open();
+	const monitor = await openPod(rig);
+	const own = IS_PURE_V2 ? '/sys/fs/cgroup' : '/sys/fs/cgroup/pids';
+	// Deeper than a path is long.
+	const deep = `cd ${own} && n=$(printf %0250d 0) && for i in $(seq 20); do mkdir $n && cd -P $n || exit 1; done`;
+	const wide = `cd ${own} && for i in $(seq 30); do mkdir -p .hidden/$i/..inner ...$i || exit 1; done`;
+	const spec = await toSpec(rig, 'new', `(${deep}) && (${wide}) && echo made`);
+	await monitor.createContainer(spec);
+	await monitor.startContainer(spec.containerId);
+	await rig.exitOf(spec.containerId);
+	t.deepEqual(await rig.logLines(spec.containerId), ['made']);
+	await monitor.removeContainer(spec.containerId);
+	t.deepEqual(await rig.cgroupsOf('pod'), []);
+});

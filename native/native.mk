@@ -25,7 +25,7 @@ build/native/test-user: native/init/user-files.c native/text.c
 
 build/native/test-filter: native/init/filter.c native/text.c
 build/native/test-processes: native/processes.c native/text.c
-FUZZED = native/fuzz/try-message.c native/protocol-parse.c native/protocol-schema.c native/text.c native/failure.c native/cgroup.c native/cgroup-program.c native/processes.c native/init/filter.c
+FUZZED = native/fuzz/try-message.c native/protocol-parse.c native/protocol-schema.c native/text.c native/failure.c native/cgroup.c native/cgroup-nested.c native/cgroup-program.c native/processes.c native/init/filter.c
 build/native/test-fuzz: native/fuzz/message-tree.c native/fuzz/mutate.c $(FUZZED)
 
 build/native/test-%: native/test-%.c
