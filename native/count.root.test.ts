@@ -12,8 +12,8 @@ import {openNative} from './open-native.js';
 const {kernel} = openNative();
 const run = promisify(execFile);
 
-async function makeDir(t: ExecutionContext): Promise<string> {
-	const dir = await mkdtemp(path.join(tmpdir(), 'berth-count-'));
+async function makeDir(t: ExecutionContext, below = tmpdir()): Promise<string> {
+	const dir = await mkdtemp(path.join(below, 'berth-count-'));
 	t.teardown(async () => await rm(dir, {recursive: true, force: true}));
 	return dir;
 }
@@ -68,6 +68,41 @@ test('a directory that is moved away while it is counted hides nothing beside it
 	t.is((await kernel.treeUsage(`${dir}/tree`)).inodes, 1 + 4 * 23);
 });
 
+test('directories of a very deep tree that are moved while it is counted cost one way down', async t => {
+	const dir = await makeDir(t, '/dev/shm');
+	t.teardown(async () => await kernel.removeTree(`${dir}/tree`));
+	const depth = 20_000;
+	const script = `
+import os, sys
+os.mkdir(sys.argv[1]); os.chdir(sys.argv[1])
+for i in range(${depth}):
+	os.mkdir('d'); os.chdir('d')
+	if i == ${depth / 2}: middle = os.open('.', os.O_RDONLY)
+	if i == ${depth - 3}: above = os.open('.', os.O_RDONLY)
+print('made', flush=True)
+sys.stdin.readline()
+os.rename('d', 'lifted', src_dir_fd=above, dst_dir_fd=middle)
+os.rename('d', 'moved', src_dir_fd=middle, dst_dir_fd=middle)
+print('moved', flush=True)`;
+	const child = spawn('python3', ['-c', script, `${dir}/tree`], {stdio: ['pipe', 'pipe', 'inherit']});
+	const ended = once(child, 'exit');
+	t.teardown(async () => {
+		child.kill('SIGKILL');
+		// What it is in would cost each removal above it a walk of the kernel.
+		await ended;
+	});
+	await once(child.stdout, 'data');
+	const meter = kernel.openTreeMeter(`${dir}/tree`);
+	// On its way down it is at the bottom, with nothing counted yet but what it has seen.
+	t.like(await meter.step(depth - 1), {inodes: 0, done: false});
+	child.stdin.write('\n');
+	await once(child.stdout, 'data');
+	// Level by level, each by a way from the top, this takes minutes.
+	let count = await meter.step(depth);
+	while (!count.done) count = await meter.step(depth);
+	t.true(count.inodes >= depth / 2, `${count.inodes}`);
+});
+
 test('countProcesses counts processes of a cgroup, their descriptors, and sockets among these', async t => {
 	const cgroup = `/sys/fs/cgroup/${(await readdir('/sys/fs/cgroup')).includes('cgroup.controllers') ? '' : 'pids/'}berth-count-${process.pid}`;
 	await mkdir(cgroup);
@@ -109,6 +144,35 @@ async function removeEmptied(cgroup: string): Promise<void> {
 		}
 	}
 }
+
+test('countProcesses has the sum of more descriptors than it looks at', async t => {
+	const dir = await makeDir(t);
+	// Five of them have more than the 65536 that are looked at one by one; the limit of one process is the machine's.
+	const [processes, each] = [5, 14_000];
+	const script = `
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (${each} + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+for _ in range(${processes - 1}):
+	if os.fork() == 0: break
+for _ in range(${each}): os.dup(0)
+os.write(1, b'%d\\n' % os.getpid())
+os.read(0, 1)`;
+	const child = spawn('python3', ['-c', script], {stdio: ['pipe', 'pipe', 'inherit']});
+	// They end when their input does.
+	t.teardown(() => child.stdin.destroy());
+	let pids: string[] = [];
+	let said = '';
+	while (pids.length < processes) {
+		const [chunk] = await once(child.stdout, 'data');
+		said += String(chunk);
+		pids = said.split('\n').slice(0, -1);
+	}
+	await writeFile(`${dir}/procs`, said);
+	const open = await Promise.all(pids.map(async pid => (await readdir(`/proc/${pid}/fd`)).length));
+	const [count] = await kernel.countProcesses([`${dir}/procs`]);
+	t.like(count, {processes, descriptors: open.reduce((sum, one) => sum + one, 0)});
+	t.true((count?.descriptors ?? 0) > 65_536);
+});
 
 test('projectUsages of a filesystem that counts no projects says so, and assignProject of what is no directory', async t => {
 	const error = await t.throwsAsync(kernel.projectUsages('/proc', [0]), {instanceOf: SyscallError});

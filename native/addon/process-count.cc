@@ -2,10 +2,12 @@
 #include "addon.h"
 #include "work.h"
 
+#include <algorithm>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <memory>
+#include <sys/stat.h>
 
 namespace berth {
 
@@ -13,8 +15,9 @@ namespace {
 
 // Of a cgroup with more, the rest is counted as processes only: a fork bomb must not keep a worker busy.
 constexpr size_t kMaxLooked = 1024;
-// Of one cgroup; what is beyond is not told apart into sockets and other files.
-constexpr size_t kMaxDescriptors = 65536;
+// Of one cgroup. What is beyond is not told apart into sockets and other files, and counted where the kernel has the sum (6.2): a process may
+// have a million open, and each that is listed costs.
+constexpr size_t kMaxListed = 65536;
 constexpr size_t kMaxListBytes = 1 << 20;
 
 struct Processes {
@@ -41,19 +44,24 @@ std::optional<std::string> ReadAll(const std::string& path) {
 	return text;
 }
 
-// A process that ended meanwhile has none.
-void CountDescriptors(const std::string& pid, Processes& processes) {
+// A process that ended meanwhile has none. `listed`: of the cgroup so far.
+void CountDescriptors(const std::string& pid, Processes& processes, size_t& listed) {
 	const std::string path = "/proc/" + pid + "/fd";
 	std::unique_ptr<DIR, CloseDir> dir(opendir(path.c_str()));
-	if (dir == nullptr) return;
-	while (const dirent* entry = readdir(dir.get())) {
-		if (entry->d_name[0] == '.') continue;
-		processes.descriptors++;
-		if (processes.descriptors > kMaxDescriptors) continue;
+	struct stat status;
+	if (dir == nullptr || fstat(dirfd(dir.get()), &status) != 0) return;
+	// proc_fd_getattr in fs/proc/fd.c; before 6.2 always 0.
+	const double sum = static_cast<double>(status.st_size);
+	double seen = 0;
+	for (; listed < kMaxListed; seen++, listed++) {
+		const dirent* entry = readdir(dir.get());
+		while (entry != nullptr && entry->d_name[0] == '.') entry = readdir(dir.get());
+		if (entry == nullptr) break;
 		char target[8];
 		const ssize_t length = readlinkat(dirfd(dir.get()), entry->d_name, target, sizeof target);
 		if (length >= 7 && strncmp(target, "socket:", 7) == 0) processes.sockets++;
 	}
+	processes.descriptors += std::max(sum, seen);
 }
 
 // `path`: a cgroup.procs. It may list a process twice (cgroups.rst), which does not matter here.
@@ -61,13 +69,14 @@ std::optional<Processes> Count(const std::string& path) {
 	const std::optional<std::string> list = ReadAll(path);
 	if (!list) return std::nullopt;
 	Processes processes;
+	size_t listed = 0;
 	for (size_t start = 0; start < list->size();) {
 		const size_t end = list->find('\n', start);
 		if (end == std::string::npos) break;
 		const std::string pid = list->substr(start, end - start);
 		start = end + 1;
 		// 0: of a PID namespace that this one does not see.
-		if (processes.count++ < kMaxLooked && pid != "0") CountDescriptors(pid, processes);
+		if (processes.count++ < kMaxLooked && pid != "0") CountDescriptors(pid, processes, listed);
 	}
 	return processes;
 }

@@ -1,5 +1,6 @@
 #include "walk.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <dirent.h>
@@ -98,24 +99,20 @@ void Walk::Leave() {
 	OnDirectory(fd_.get(), name.c_str());
 }
 
-Fd Walk::OpenLevel() const {
-	Fd fd(open(top_.empty() ? "/" : top_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	for (size_t i = 1; i < levels_.size() && fd.valid(); i++) fd = Fd(OpenChild(fd.get(), levels_[i].name.c_str()));
-	return fd;
-}
-
+// One way down: whoever moves directories again and again in a deep tree must not make this a walk from the top for each level.
 void Walk::FindAgain(const std::string& moved) {
 	Note("directory was moved during the walk", ESTALE, moved);
-	for (;; levels_.pop_back()) {
-		Fd fd = OpenLevel();
-		struct stat status;
-		if (fd.valid() && fstat(fd.get(), &status) == 0 && status.st_dev == levels_.back().device && status.st_ino == levels_.back().inode) {
-			fd_ = std::move(fd);
-			return;
-		}
-		// The top itself is gone: nothing is left to walk.
-		if (levels_.size() == 1) return;
+	Fd fd(open(top_.empty() ? "/" : top_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	size_t found = 0;
+	struct stat status;
+	while (fd.valid() && fstat(fd.get(), &status) == 0 && status.st_dev == levels_[found].device && status.st_ino == levels_[found].inode) {
+		fd_ = std::move(fd);
+		entries_++;
+		if (++found == levels_.size()) break;
+		fd.Reset(OpenChild(fd_.get(), levels_[found].name.c_str()));
 	}
+	// The top itself is gone: nothing is left to walk.
+	levels_.resize(std::max<size_t>(found, 1));
 }
 
 void Walk::Run(const std::string& path) {

@@ -42,7 +42,6 @@ private:
 	void Leave();
 	// After a directory was moved: `fd_` becomes the innermost level that still is where it was; what the levels below it still held is passed over.
 	void FindAgain(const std::string& moved);
-	Fd OpenLevel() const;
 	void Descend(const std::string& name);
 	std::string PathOf(const std::string& name) const;
 
