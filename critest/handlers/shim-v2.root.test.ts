@@ -2,6 +2,8 @@ import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {status} from '@grpc/grpc-js';
 import test from 'ava';
+import {PROJECT_DIR} from '../fixtures/images.js';
+import {run} from '../rig/command.js';
 import {TOOLS_DIR} from '../rig/daemon.js';
 import {createContainer, pullBusybox, readMessages, removePod, runContainer, runPodBy, statusOf, toContainerConfig, until, type Pod} from '../rig/pods.js';
 import {assertRefused} from '../rig/refusal.js';
@@ -164,6 +166,28 @@ test.serial('a monitor that is killed ends its pod, and nothing of it is left', 
 		() => daemon.cri.call('PodSandboxStatus', {pod_sandbox_id: pod.id}),
 		({status: answer}) => answer?.state === NOT_READY,
 	);
+	await removePod(daemon.cri, pod);
+	t.deepEqual(await daemon.leaks(), []);
+});
+
+test.serial("its resources are changed by the shim, and pause and unpause are the shim's", async t => {
+	const {daemon} = running();
+	const pod = await runPodBy(daemon, 'shim', {name: 'changed'});
+	const id = await runContainer(daemon.cri, pod, toContainerConfig('c', ['sh', '-c', 'while :; do date >/tmp/now; sleep 0.05; done']));
+	await daemon.cri.call('UpdateContainerResources', {container_id: id, linux: {memory_limit_in_bytes: String(96 << 20)}});
+	const limit = join('/sys/fs/cgroup/memory', daemon.places.cgroupRoot, `pod-${pod.id}`, id, 'memory.limit_in_bytes');
+	t.is((await readFile(limit, 'utf8')).trim(), String(96 << 20));
+	const {resources} = await statusOf(daemon.cri, id);
+	t.is(resources?.linux?.memory_limit_in_bytes, String(96 << 20));
+	const berth = async (...args: readonly string[]): Promise<number | null> =>
+		(await run([join(PROJECT_DIR, 'bin/berth'), ...args, '--socket', daemon.places.socket, id])).exitCode;
+	t.is(await berth('pause'), 0);
+	t.is(await berth('pause'), 0, 'again');
+	const frozen = join('/sys/fs/cgroup/freezer', daemon.places.cgroupRoot, `pod-${pod.id}`, id, 'freezer.state');
+	t.is((await readFile(frozen, 'utf8')).trim(), 'FROZEN');
+	t.is(await berth('unpause'), 0);
+	t.is((await readFile(frozen, 'utf8')).trim(), 'THAWED');
+	t.is(await berth('pause'), 0);
 	await removePod(daemon.cri, pod);
 	t.deepEqual(await daemon.leaks(), []);
 });

@@ -17,7 +17,7 @@ export async function pauseContainer(runtime: Runtime, id: string): Promise<bool
 		// Known first: should the daemon die in between, nobody waits for a frozen process in vain.
 		if (!wasPaused) await runtime.state.put({...container, paused: true});
 		try {
-			await freezeCgroup(runtime, container.cgroupPath);
+			await freeze(runtime, container);
 		} catch (error) {
 			if (!wasPaused) await runtime.state.put(container);
 			throw error;
@@ -36,7 +36,7 @@ export async function unpauseContainer(runtime: Runtime, id: string): Promise<bo
 	return await runtime.locks.run(id, async () => {
 		const container = assertFound(runtime.state.container(id), id);
 		assertRunning(container);
-		await thawCgroup(runtime, container.cgroupPath);
+		await thaw(runtime, container);
 		if (!isPaused(container)) return false;
 		await runtime.state.put({...container, paused: false});
 		return true;
@@ -45,7 +45,19 @@ export async function unpauseContainer(runtime: Runtime, id: string): Promise<bo
 
 /** For a paused container that has been sent a signal: what is frozen by v1 does not even die before it is thawed. */
 export async function thawForSignal(runtime: Runtime, container: ContainerRecord): Promise<void> {
-	if (isPaused(container)) await thawCgroup(runtime, container.cgroupPath);
+	if (isPaused(container)) await thaw(runtime, container);
+}
+
+async function freeze(runtime: Runtime, {id, sandboxId, cgroupPath}: ContainerRecord): Promise<void> {
+	const pod = runtime.monitors.find(sandboxId);
+	if (pod?.pause === undefined) await freezeCgroup(runtime, cgroupPath);
+	else await pod.pause(id);
+}
+
+async function thaw(runtime: Runtime, {id, sandboxId, cgroupPath}: ContainerRecord): Promise<void> {
+	const pod = runtime.monitors.find(sandboxId);
+	if (pod?.resume === undefined) await thawCgroup(runtime, cgroupPath);
+	else await pod.resume(id);
 }
 
 export function isPaused({paused}: ContainerRecord): boolean {

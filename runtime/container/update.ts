@@ -24,6 +24,7 @@ export async function updateContainer(runtime: Runtime, idOrPrefix: string, chan
 		const merged = mergeResources(container.resources, changes);
 		assertResources(merged);
 		await updateCgroup(runtime, {cgroupPath: container.cgroupPath, merged, changes}, async () => {
+			await runtime.monitors.find(container.sandboxId)?.updateResources?.(id, merged);
 			// Last of all, for it is clamped and not refused.
 			if (changes.oomScoreAdj !== 0) await setOomScoreAdj(runtime, container.cgroupPath, changes.oomScoreAdj);
 			const oomScoreAdj = changes.oomScoreAdj === 0 ? container.exec.oomScoreAdj : changes.oomScoreAdj;

@@ -44,6 +44,11 @@ export interface RuntimeHandler {
  */
 export interface PodRuntime extends Omit<Monitor, 'createContainer' | 'createOciContainer' | 'createForeign' | 'foreignStarted' | 'foreignExited'> {
 	createContainer(spec: LaunchSpec, facts: LaunchFacts): Promise<CreatedContainer>;
+	/** Besides the container's cgroup, for runtimes whose containers are not in it (a virtual machine's). All that holds from now on. */
+	updateResources?(containerId: string, resources: ResourceFacts): Promise<void>;
+	/** In place of the freezer; idempotent both. */
+	pause?(containerId: string): Promise<void>;
+	resume?(containerId: string): Promise<void>;
 	/** The pod's network is there (or is the host's): what waits for it may begin. On failure destroy() undoes it. */
 	whenNetworked?(): Promise<void>;
 }

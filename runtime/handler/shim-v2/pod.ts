@@ -16,16 +16,22 @@ import type {
 	MonitorContainer,
 } from '../../../native/native.js';
 import type {Any, ShimWire} from '../../../proto/shim.js';
-import type {SandboxRecord} from '../../sandbox/record.js';
+import type {ResourceFacts, SandboxRecord} from '../../sandbox/record.js';
 import type {LaunchFacts, PodRuntime} from '../handler.js';
+import {toJson} from '../oci/spec.js';
 import {Bundles} from './bundles.js';
 import {toExecFailure} from './exec-failure.js';
 import {execByShim, execSyncByShim, type ExecPlace} from './exec.js';
 import {deleteShim, startShim, type ShimBinary, type TaskExit} from './shim.js';
-import {toPauseSpec, toShimSpec, type PodPlace} from './spec.js';
+import {toPauseSpec, toResources, toShimSpec, type PodPlace} from './spec.js';
 import {ShimTasks} from './tasks.js';
 
 const SIGKILL = 9;
+const RESOURCES_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/LinuxResources';
+/** Of the task service. */
+const TaskStatus = {paused: 4} as const;
+/** A shim that does not answer at once holds up the start of no daemon: its pod is found again when it is stopped. */
+const FIRST_ANSWER_MS = 5000;
 const KILLED_EXIT_CODE = 137;
 const KILL_TIMEOUT_MS = 10_000;
 
@@ -105,7 +111,7 @@ export class ShimPod implements PodRuntime {
 		try {
 			await this.#openLog();
 			this.#use(await ShimTasks.connect(address, this.#host.wire, this.#host.clock));
-			this.#pausePid = (await this.#shim().state(this.#record.id))?.pid ?? 0;
+			this.#pausePid = (await this.#shim().state(this.#record.id, FIRST_ANSWER_MS))?.pid ?? 0;
 			for (const {containerId, phase} of (await this.#monitor?.list()) ?? []) if (phase !== 'exited') await this.#watchAgain(containerId);
 		} catch (error) {
 			if (!(error instanceof UnavailableError)) throw error;
@@ -165,6 +171,18 @@ export class ShimPod implements PodRuntime {
 		await this.#monitor?.removeContainer(containerId);
 		this.#doomed.delete(containerId);
 		await this.#bundles.remove(containerId);
+	}
+
+	async updateResources(containerId: string, resources: ResourceFacts): Promise<void> {
+		await this.#shim().update(containerId, {type_url: RESOURCES_TYPE, value: Buffer.from(toJson(toResources(resources)))});
+	}
+
+	async pause(containerId: string): Promise<void> {
+		if ((await this.#shim().state(containerId))?.status !== TaskStatus.paused) await this.#shim().pause(containerId);
+	}
+
+	async resume(containerId: string): Promise<void> {
+		if ((await this.#shim().state(containerId))?.status === TaskStatus.paused) await this.#shim().resume(containerId);
 	}
 
 	async reopenLog(containerId: string): Promise<void> {

@@ -119,7 +119,7 @@ function toAnnotations(record: SandboxRecord, type: 'sandbox' | 'container'): Re
 }
 
 /** A virtual machine is sized by them; a cgroup has them already. Nothing that is not specified. */
-function toResources(resources: ResourceFacts | null): object {
+export function toResources(resources: ResourceFacts | null): object {
 	if (resources === null) return {};
 	const {cpuShares, cpuQuotaUs, cpuPeriodUs, cpusetCpus, cpusetMems, memoryLimitBytes, memorySwapLimitBytes} = resources;
 	const cpu = some({shares: cpuShares, quota: cpuQuotaUs, period: cpuPeriodUs, cpus: cpusetCpus, mems: cpusetMems});

@@ -92,9 +92,9 @@ export class ShimTasks {
 	}
 
 	/** @returns null: the shim knows no such task. */
-	async state(id: string): Promise<StateResponse__Output | null> {
+	async state(id: string, timeoutMs = CALL_TIMEOUT_MS): Promise<StateResponse__Output | null> {
 		try {
-			return await this.#call(this.#wire.task.State, {id, exec_id: ''});
+			return await this.#client.call(this.#service, this.#wire.task.State, {id, exec_id: ''}, {timeoutMs, signal: null});
 		} catch (error) {
 			if (isNotFound(error)) return null;
 			throw error;
