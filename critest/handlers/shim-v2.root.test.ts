@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {status} from '@grpc/grpc-js';
 import test from 'ava';
 import {PROJECT_DIR} from '../fixtures/images.js';
+import {MEMORY_LIMIT, readLimit, type LimitFile} from '../rig/cgroup-files.js';
 import {run} from '../rig/command.js';
 import {TOOLS_DIR} from '../rig/daemon.js';
 import {createContainer, pullBusybox, readMessages, removePod, runContainer, runPodBy, statusOf, toContainerConfig, until, type Pod} from '../rig/pods.js';
@@ -16,6 +17,7 @@ const running = useDaemon(test, {
 });
 const [RUNNING, EXITED] = [1, 2];
 const NOT_READY = 1;
+const PROCESSES: LimitFile = {v1: 'pids/cgroup.procs', v2: 'cgroup.procs'};
 
 async function exitOf(id: string): Promise<Awaited<ReturnType<typeof statusOf>>> {
 	const {cri} = running().daemon;
@@ -33,8 +35,7 @@ async function exec(id: string, cmd: readonly string[], timeout = 0): Promise<{r
 
 async function shimPidOf(pod: Pod): Promise<number> {
 	const {daemon} = running();
-	const cgroup = join('/sys/fs/cgroup/pids', daemon.places.cgroupRoot, `pod-${pod.id}`, `shim-${pod.id}`, 'cgroup.procs');
-	return Number((await readFile(cgroup, 'utf8')).trim());
+	return Number(await readLimit(join(daemon.places.cgroupRoot, `pod-${pod.id}`, `shim-${pod.id}`), PROCESSES));
 }
 
 test.before(async () => void (await pullBusybox(running().daemon.cri)));
@@ -56,8 +57,7 @@ test.serial('a pod by a shim: address, hostname, log, exit code, environment, us
 		},
 	});
 	const id = await createContainer(daemon.cri, pod, config);
-	const limit = join('/sys/fs/cgroup/memory', daemon.places.cgroupRoot, `pod-${pod.id}`, id, 'memory.limit_in_bytes');
-	t.is((await readFile(limit, 'utf8')).trim(), String(64 << 20));
+	t.is(await readLimit(join(daemon.places.cgroupRoot, `pod-${pod.id}`, id), MEMORY_LIMIT), String(64 << 20));
 	await daemon.cri.call('StartContainer', {container_id: id});
 	const ended = await exitOf(id);
 	t.is(ended.exit_code, 7);
@@ -157,9 +157,8 @@ test.serial('a monitor that is killed ends its pod, and nothing of it is left', 
 	const {daemon} = running();
 	const pod = await runPodBy(daemon, 'shim', {name: 'unwatched'});
 	const id = await runContainer(daemon.cri, pod, toContainerConfig('c', ['sleep', '1000']));
-	const monitors = await readFile(join('/sys/fs/cgroup/pids', daemon.places.cgroupRoot, 'launcher/cgroup.procs'), 'utf8');
-	for (const pid of monitors.trim().split('\n'))
-		if ((await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'berth-monitor') process.kill(Number(pid), 'SIGKILL');
+	const monitors = await readLimit(join(daemon.places.cgroupRoot, 'launcher'), PROCESSES);
+	for (const pid of monitors.split('\n')) if ((await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'berth-monitor') process.kill(Number(pid), 'SIGKILL');
 	t.is((await exitOf(id)).reason, 'Unknown');
 	await until(
 		'the end of the pod',
