@@ -2,6 +2,7 @@ import {mkdir, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/pr
 import test, {type ExecutionContext} from 'ava';
 import {systemClock} from '../base/clock.js';
 import {SyscallError} from '../base/errors.js';
+import {patientMs} from '../base/test-patience.js';
 import {IS_PURE_V2, withMemoryLimit} from './cgroup-rig.js';
 import {LaunchRig, shellProcess, until} from './launch-rig.js';
 import type {LaunchSpec, Monitor, MonitorRequest, ProcessSpec} from './native.js';
@@ -281,11 +282,11 @@ podTest('an exec that daemonizes, also into sessions of its own, is killed whole
 	await monitor.startContainer(spec.containerId);
 	const other = monitor.execSync(
 		rig.execRequest(spec, '(setsid sleep 4446 &) ; while ! read x < /go; do sleep 0.05; done; echo lived'),
-		{...execLimits, timeoutMs: 60_000},
+		{...execLimits, timeoutMs: patientMs(60_000)},
 		null,
 	);
 	const script = `(sleep 4444 & (sleep 4444 &) ) ; (setsid sleep 4444 &) ; (setsid sh -c '(setsid sleep 4444 &) ; sleep 4444' &) ; echo ready; sleep 4444`;
-	const late = await monitor.execSync(rig.execRequest(spec, script), {...execLimits, timeoutMs: 1000}, null);
+	const late = await monitor.execSync(rig.execRequest(spec, script), {...execLimits, timeoutMs: patientMs(1000)}, null);
 	t.true(late.timedOut);
 	t.is(utf8(late.stdout), 'ready\n');
 	const left = await monitor.execSync(
@@ -301,7 +302,11 @@ podTest('what an exec leaves in the background lives on when it ends in time', a
 	const spec = await rig.launchSpec('pod', 'sleep 1000');
 	await monitor.createContainer(spec);
 	await monitor.startContainer(spec.containerId);
-	const {exitCode} = await monitor.execSync(rig.execRequest(spec, '(setsid sleep 4447 &) ; sleep 4447 & exit 5'), {...execLimits, timeoutMs: 60_000}, null);
+	const {exitCode} = await monitor.execSync(
+		rig.execRequest(spec, '(setsid sleep 4447 &) ; sleep 4447 & exit 5'),
+		{...execLimits, timeoutMs: patientMs(60_000)},
+		null,
+	);
 	t.is(exitCode, 5);
 	const left = await monitor.execSync(rig.execRequest(spec, 'ps | grep -c "[s]leep 4447"'), execLimits, null);
 	t.is(utf8(left.stdout), '2\n');

@@ -2,6 +2,7 @@ import {readdir, readFile, readlink} from 'node:fs/promises';
 import test from 'ava';
 import {systemClock} from '../base/clock.js';
 import {CancelledError, SyscallError} from '../base/errors.js';
+import {patientMs} from '../base/test-patience.js';
 import type {ProgramRequest} from './native.js';
 import {openNative} from './open-native.js';
 
@@ -68,7 +69,7 @@ test('output is cut at maxOutputBytes and the program is not held up', async t =
 
 test('at the timeout the whole process group is killed', async t => {
 	const beganMs = systemClock.monotonicMs();
-	const {exitCode, stdout, timedOut} = await kernel.runProgram(shell('sleep 100 & echo $!; wait', {timeoutMs: 200}), null);
+	const {exitCode, stdout, timedOut} = await kernel.runProgram(shell('sleep 100 & echo $!; wait', {timeoutMs: patientMs(200)}), null);
 	t.true(timedOut);
 	t.is(exitCode, 137);
 	t.true(systemClock.monotonicMs() - beganMs < 5000);

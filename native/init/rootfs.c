@@ -140,6 +140,18 @@ static int build_options(const struct overlay *overlay, size_t longest, struct t
 	return 0;
 }
 
+/* mount(2) does not say which directory is not there: the layer is named that fsconfig(2) would have refused. */
+static int fail_at_missing(struct span layers, int error, struct failure *failure)
+{
+	char path[4096];
+	struct span rest = layers;
+	struct span lower;
+	while (error == ENOENT && next_with_tag(&rest, TAG_LOWER_DIR, &lower))
+		if (span_to_string(lower, path, sizeof path) && access(path, F_OK) != 0)
+			return fail_at_span(failure, error, "mount overlay", lower);
+	return fail_at_span(failure, error, "mount overlay", get_span_or_empty(layers, TAG_UPPER_DIR));
+}
+
 /* By mount(2), for kernels without lowerdir+ (before 6.7). The root's fd, or -1. */
 static int mount_overlay_by_options(const struct overlay *overlay, const char *target, struct failure *failure)
 {
@@ -161,7 +173,7 @@ static int mount_overlay_by_options(const struct overlay *overlay, const char *t
 		result = mount("overlay", target, "overlay", flags, buffer);
 	}
 	if (result != 0)
-		return fail_at_span(failure, errno, "mount overlay", get_span_or_empty(overlay->layers, TAG_UPPER_DIR));
+		return fail_at_missing(overlay->layers, errno, failure);
 	int fd = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd >= 0 ? fd : fail(failure, errno, "open root");
 }
