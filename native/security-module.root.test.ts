@@ -26,7 +26,7 @@ const hasParser = await run('apparmor_parser', ['--version']).then(
 const withProfile = (spec: LaunchSpec, apparmorProfile: string | null): LaunchSpec => ({...spec, process: {...spec.process, apparmorProfile}});
 const SCRIPT = 'cat /proc/self/attr/apparmor/current; echo x 2>/dev/null > /tmp/x && echo written; exit 0';
 
-test('an AppArmor profile that the kernel does not have is an error of the container, and nothing runs; so is a label of SELinux', async t => {
+test('an AppArmor profile that the kernel does not have is an error of the container, and nothing runs; so is a label of SELinux, also where it has no policy', async t => {
 	await using rig = await LaunchRig.open();
 	const launcher = await rig.openLauncher();
 	const monitor = await launcher.createMonitor(rig.monitorRequest('pod'));
