@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {status} from '@grpc/grpc-js';
 import test from 'ava';
 import {PROJECT_DIR} from '../fixtures/images.js';
-import {MEMORY_LIMIT, readLimit, type LimitFile} from '../rig/cgroup-files.js';
+import {isPureV2, MEMORY_LIMIT, readLimit, type LimitFile} from '../rig/cgroup-files.js';
 import {run} from '../rig/command.js';
 import {TOOLS_DIR} from '../rig/daemon.js';
 import {createContainer, pullBusybox, readMessages, removePod, runContainer, runPodBy, statusOf, toContainerConfig, until, type Pod} from '../rig/pods.js';
@@ -18,6 +18,7 @@ const running = useDaemon(test, {
 const [RUNNING, EXITED] = [1, 2];
 const NOT_READY = 1;
 const PROCESSES: LimitFile = {v1: 'pids/cgroup.procs', v2: 'cgroup.procs'};
+const FREEZER: LimitFile = {v1: 'freezer/freezer.state', v2: 'cgroup.freeze'};
 
 async function exitOf(id: string): Promise<Awaited<ReturnType<typeof statusOf>>> {
 	const {cri} = running().daemon;
@@ -174,18 +175,18 @@ test.serial("its resources are changed by the shim, and pause and unpause are th
 	const pod = await runPodBy(daemon, 'shim', {name: 'changed'});
 	const id = await runContainer(daemon.cri, pod, toContainerConfig('c', ['sh', '-c', 'while :; do date >/tmp/now; sleep 0.05; done']));
 	await daemon.cri.call('UpdateContainerResources', {container_id: id, linux: {memory_limit_in_bytes: String(96 << 20)}});
-	const limit = join('/sys/fs/cgroup/memory', daemon.places.cgroupRoot, `pod-${pod.id}`, id, 'memory.limit_in_bytes');
-	t.is((await readFile(limit, 'utf8')).trim(), String(96 << 20));
+	const cgroup = join(daemon.places.cgroupRoot, `pod-${pod.id}`, id);
+	t.is(await readLimit(cgroup, MEMORY_LIMIT), String(96 << 20));
 	const {resources} = await statusOf(daemon.cri, id);
 	t.is(resources?.linux?.memory_limit_in_bytes, String(96 << 20));
 	const berth = async (...args: readonly string[]): Promise<number | null> =>
 		(await run([join(PROJECT_DIR, 'bin/berth'), ...args, '--socket', daemon.places.socket, id])).exitCode;
 	t.is(await berth('pause'), 0);
 	t.is(await berth('pause'), 0, 'again');
-	const frozen = join('/sys/fs/cgroup/freezer', daemon.places.cgroupRoot, `pod-${pod.id}`, id, 'freezer.state');
-	t.is((await readFile(frozen, 'utf8')).trim(), 'FROZEN');
+	const [frozen, thawed] = (await isPureV2()) ? ['1', '0'] : ['FROZEN', 'THAWED'];
+	t.is(await readLimit(cgroup, FREEZER), frozen);
 	t.is(await berth('unpause'), 0);
-	t.is((await readFile(frozen, 'utf8')).trim(), 'THAWED');
+	t.is(await readLimit(cgroup, FREEZER), thawed);
 	t.is(await berth('pause'), 0);
 	await removePod(daemon.cri, pod);
 	t.deepEqual(await daemon.leaks(), []);
