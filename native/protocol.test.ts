@@ -8,7 +8,8 @@ import {BodyReader, BodyWriter, decodeHeader, encodeHeader} from './protocol.js'
 const {TAG, MESSAGE} = numbers;
 
 test('protocol-numbers.ts has every number of protocol.h and no other', async t => {
-	const header = await readFile(new URL('../../native/protocol.h', import.meta.url), 'utf8');
+	const headers = ['protocol.h', 'protocol-tags.h'].map(name => readFile(new URL(`../../native/${name}`, import.meta.url), 'utf8'));
+	const header = (await Promise.all(headers)).join('');
 	const inC = new Map<string, number>();
 	for (const [, body] of header.matchAll(/^enum \w+ \{(.*?)^\};/gms)) {
 		for (const [, name, value] of body!.matchAll(/^\t([A-Z0-9_]+) = (0x[0-9a-f]+|\d+),/gm)) inC.set(name!, Number(value));

@@ -1,11 +1,12 @@
 import test, {type ExecutionContext} from 'ava';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile, rename, writeFile} from 'node:fs/promises';
 import {request} from 'node:https';
 import type {Socket} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
 import {promisify} from 'node:util';
+import {systemClock} from '../../base/clock.js';
 import {silentLog} from '../../base/log.js';
 import {temporaryDirectory} from '../fake-daemon.js';
 import {FakeClient, fakeSession, spdyHeaders} from './fake-client.js';
@@ -106,15 +107,25 @@ test('a certificate that was renewed is used from then on; one that is broken le
 		return String(CN);
 	};
 	const until = async (word: RegExp): Promise<void> => {
-		while (!said.some(text => word.test(text))) await new Promise(resolve => setImmediate(resolve));
+		while (!said.some(text => word.test(text))) await systemClock.sleep(5);
+	};
+	// By a rename: the listener sees what is meant here, and nothing between.
+	const replace = async (path: string, content: string | Buffer): Promise<void> => {
+		await writeFile(`${directory}/next`, content);
+		await rename(`${directory}/next`, path);
 	};
 	t.is(await shown(), 'old');
 	const renewed = await certificate(directory, 'new');
-	await writeFile(keyFile, 'no key');
+	await replace(keyFile, 'no key');
 	await until(/not usable/);
 	t.is(await shown(), 'old');
-	await writeFile(keyFile, await readFile(renewed.keyFile));
-	await writeFile(certFile, await readFile(renewed.certFile));
+	said.length = 0;
+	// As it is while it is written anew.
+	await replace(keyFile, '');
+	await until(/not usable/);
+	t.is(await shown(), 'old');
+	await replace(keyFile, await readFile(renewed.keyFile));
+	await replace(certFile, await readFile(renewed.certFile));
 	await until(/new certificate in use/);
 	t.is(await shown(), 'new');
 });
@@ -130,6 +141,12 @@ test('files that are missing or no certificate are named', async t => {
 	await t.throwsAsync(open({certFile, keyFile: `${directory}/none`, clientCaFile: null}), {message: /streaming\.tls_key_file: ENOENT/});
 	await t.throwsAsync(open({certFile, keyFile, clientCaFile: `${directory}/none`}), {message: /streaming\.tls_client_ca_file: ENOENT/});
 	await t.throwsAsync(open({certFile: keyFile, keyFile, clientCaFile: null}), {message: /are no certificate with its key/});
+	const empty = `${directory}/empty`;
+	await writeFile(empty, '');
+	await t.throwsAsync(open({certFile: empty, keyFile, clientCaFile: null}), {message: /streaming\.tls_cert_file: the file is empty/});
+	await t.throwsAsync(open({certFile, keyFile: empty, clientCaFile: null}), {message: /streaming\.tls_key_file: the file is empty/});
+	await t.throwsAsync(open({certFile, keyFile, clientCaFile: empty}), {message: /streaming\.tls_client_ca_file: the file is empty/});
+	await t.throwsAsync(open({certFile, keyFile, clientCaFile: keyFile}), {message: /streaming\.tls_client_ca_file: .* holds no certificate/});
 	const other = await certificate(directory, 'other');
 	await t.throwsAsync(open({certFile, keyFile: other.keyFile, clientCaFile: null}), {message: /are no certificate with its key/});
 });

@@ -1,5 +1,6 @@
+import {hash, X509Certificate} from 'node:crypto';
 import {once} from 'node:events';
-import {readFile, stat} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import {createServer, type Server, type ServerOptions, type ServerResponse} from 'node:http';
 import {createServer as createTlsServer, type Server as TlsServer} from 'node:https';
 import {isIP, type AddressInfo} from 'node:net';
@@ -72,10 +73,28 @@ interface Reloading {
 }
 
 async function createSecure(options: TlsOptions, reloading: Reloading): Promise<TlsServer> {
-	const settings = {...HTTP, ...(await readCertificates(options)), requestCert: options.clientCaFile !== null, rejectUnauthorized: true};
+	const files = await readFiles(options);
+	const settings = {...HTTP, ...toCertificates(options, files), requestCert: options.clientCaFile !== null, rejectUnauthorized: true};
 	const server = createTlsServer({...settings, handshakeTimeout: HEAD_TIMEOUT_MS}, (request, response) => refusePlain(request, response));
-	void reload(server, options, reloading);
+	void reload(server, {options, files}, reloading);
 	return server;
+}
+
+/** What a file holds, or why it cannot be read. */
+type Pem = {readonly text: string} | {readonly error: Error};
+type Files = Readonly<Record<'cert' | 'key' | 'ca', Pem | null>>;
+
+async function readFiles({certFile, keyFile, clientCaFile}: TlsOptions): Promise<Files> {
+	const [cert, key, ca] = await Promise.all([readPem(certFile), readPem(keyFile), clientCaFile === null ? null : readPem(clientCaFile)]);
+	return {cert, key, ca};
+}
+
+async function readPem(path: string): Promise<Pem> {
+	try {
+		return {text: await readFile(path, 'utf8')};
+	} catch (error) {
+		return {error: error as Error};
+	}
 }
 
 interface Certificates {
@@ -84,37 +103,49 @@ interface Certificates {
 	readonly ca?: string;
 }
 
-async function readCertificates({certFile, keyFile, clientCaFile}: TlsOptions): Promise<Certificates> {
-	const cert = await readPem('tls_cert_file', certFile);
-	const key = await readPem('tls_key_file', keyFile);
-	const certificates = clientCaFile === null ? {cert, key} : {cert, key, ca: await readPem('tls_client_ca_file', clientCaFile)};
+/** @throws {InvalidArgumentError} no certificate with its key, or no authority. */
+function toCertificates({certFile, keyFile, clientCaFile}: TlsOptions, files: Files): Certificates {
+	const pair = {cert: pemOf('tls_cert_file', files.cert), key: pemOf('tls_key_file', files.key)};
 	try {
-		createSecureContext(certificates);
+		createSecureContext(pair);
 	} catch (cause) {
 		throw new InvalidArgumentError(`streaming: ${certFile} and ${keyFile} are no certificate with its key: ${(cause as Error).message}`, {}, {cause});
 	}
-	return certificates;
-}
-
-async function readPem(field: string, path: string): Promise<string> {
+	if (clientCaFile === null) return pair;
+	const ca = pemOf('tls_client_ca_file', files.ca);
 	try {
-		return await readFile(path, 'utf8');
+		// A secure context passes over text without a certificate, and would then trust nobody.
+		void new X509Certificate(ca);
 	} catch (cause) {
-		throw new InvalidArgumentError(`streaming.${field}: ${(cause as Error).message}`, {field}, {cause});
+		throw new InvalidArgumentError(`streaming.tls_client_ca_file: ${clientCaFile} holds no certificate: ${(cause as Error).message}`, {}, {cause});
 	}
+	return {...pair, ca};
 }
 
-/** Certificates are renewed beneath a daemon that runs for months. What cannot be used leaves the old one in place. */
-async function reload(server: TlsServer, options: TlsOptions, {log, reloadIntervalMs, stopped}: Reloading): Promise<void> {
-	let last = await fingerprint(options);
+/** Node takes an empty text for none given: the server would have no key, or trust the public authorities. A file is empty while it is written anew. */
+function pemOf(field: string, pem: Pem | null): string {
+	if (pem !== null && 'error' in pem) throw new InvalidArgumentError(`streaming.${field}: ${pem.error.message}`, {field}, {cause: pem.error});
+	const text = pem?.text ?? '';
+	if (text.trim() === '') throw new InvalidArgumentError(`streaming.${field}: the file is empty`, {field});
+	return text;
+}
+
+/**
+ * Certificates are renewed beneath a daemon that runs for months. What cannot be used leaves the old one in place. Contents are compared, not times: a file that is
+ * read while it is written has the same time before and after, within a tick of the kernel's.
+ */
+async function reload(server: TlsServer, {options, files}: {readonly options: TlsOptions; readonly files: Files}, reloading: Reloading): Promise<void> {
+	const {log, reloadIntervalMs, stopped} = reloading;
+	let last = fingerprint(files);
 	for (;;) {
 		await systemClock.sleep(reloadIntervalMs, stopped);
 		if (stopped.aborted) return;
-		const now = await fingerprint(options);
+		const read = await readFiles(options);
+		const now = fingerprint(read);
 		if (now === last) continue;
 		last = now;
 		try {
-			server.setSecureContext(await readCertificates(options));
+			server.setSecureContext(toCertificates(options, read));
 			log.info({}, 'streaming: new certificate in use');
 		} catch (err) {
 			log.error({err}, 'streaming: new certificate not usable; the one before stays in use');
@@ -122,14 +153,10 @@ async function reload(server: TlsServer, options: TlsOptions, {log, reloadInterv
 	}
 }
 
-async function fingerprint({certFile, keyFile, clientCaFile}: TlsOptions): Promise<string> {
-	const known = [certFile, keyFile, ...(clientCaFile === null ? [] : [clientCaFile])].map(path =>
-		stat(path, {bigint: true}).then(
-			({ino, mtimeNs}) => `${ino}:${mtimeNs}`,
-			() => 'none',
-		),
-	);
-	return (await Promise.all(known)).join();
+/** A digest: the key is not kept. */
+function fingerprint({cert, key, ca}: Files): string {
+	const contents = [cert, key, ca].map(pem => (pem === null ? null : 'text' in pem ? pem.text : [pem.error.message]));
+	return hash('sha256', JSON.stringify(contents));
 }
 
 function isLoopback(address: string): boolean {
