@@ -1,6 +1,5 @@
 import {mkdir, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import test, {type ExecutionContext} from 'ava';
-import {systemClock} from '../base/clock.js';
 import {SyscallError} from '../base/errors.js';
 import {patientMs} from '../base/test-patience.js';
 import {IS_PURE_V2, withMemoryLimit} from './cgroup-rig.js';

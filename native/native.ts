@@ -13,7 +13,19 @@ export type {CgroupPlan, CgroupProgram, CgroupWrite} from './cgroup-plan.js';
 export type {AttachRequest, AttachSession, ExecRequest, ExecResult, ExecSession} from './command-session.js';
 export type {CapabilitySets, DeviceSpec, LaunchSpec, LogSpec, ProcessSpec, RootfsSpec, TimeOffsets, UserSpec} from './container-spec.js';
 export type {ProcessCount, TreeCount, TreeMeter} from './count.js';
-export type {FifoReader, FifoWriter, FileLock, Kernel, ProgramRequest, ProgramResult, SeccompProfile, SeccompRule, UnpackRequest, UnpackResult, Unpacker} from './kernel-calls.js';
+export type {
+	FifoReader,
+	FifoWriter,
+	FileLock,
+	Kernel,
+	ProgramRequest,
+	ProgramResult,
+	SeccompProfile,
+	SeccompRule,
+	UnpackRequest,
+	UnpackResult,
+	Unpacker,
+} from './kernel-calls.js';
 export type {CgroupMountSpec, IdMapRange, IdMaps, MountSpec} from './mount-spec.js';
 export type {OciLaunch, OciText} from './oci-launch.js';
 export type {CreatedContainer, ExitRecord, ForeignContainer, Monitor, MonitorContainer, ResolvedUser} from './pod-monitor.js';
