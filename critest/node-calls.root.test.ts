@@ -1,6 +1,6 @@
 import {status} from '@grpc/grpc-js';
 import test from 'ava';
-import {pullBusybox, removePod, runContainer, runPod, toContainerConfig} from './rig/pods.js';
+import {pullBusybox, removePod, runContainer, runPod, toContainerConfig, until} from './rig/pods.js';
 import {assertRefused} from './rig/refusal.js';
 import {useDaemon} from './rig/use-daemon.js';
 
@@ -10,7 +10,12 @@ test.serial('UpdateRuntimeConfig is noted and changes nothing; CheckpointContain
 	const {daemon} = running();
 	const {cri} = daemon;
 	t.deepEqual(await cri.call('UpdateRuntimeConfig', {runtime_config: {network_config: {pod_cidr: '192.0.2.0/24'}}}), {});
-	t.true((await daemon.log()).includes('"podCidr":"192.0.2.0/24"'));
+	// The log is written behind the replies.
+	await until(
+		'the line of the log',
+		() => daemon.log(),
+		log => log.includes('"podCidr":"192.0.2.0/24"'),
+	);
 	await pullBusybox(cri);
 	const pod = await runPod(daemon, 'kept-address');
 	const {status: podStatus} = await cri.call('PodSandboxStatus', {pod_sandbox_id: pod.id});
