@@ -14,6 +14,7 @@ import {TtrpcStatusError} from './ttrpc.js';
 
 const wire = loadShim();
 const NOT_FOUND = 5;
+const UNKNOWN = 2;
 const POD = 'pod';
 
 /** A pod of an earlier daemon, with a shim that knows the tasks of `known` and no others, which all run. */
@@ -28,7 +29,12 @@ async function reconnectPod(t: ExecutionContext, known: readonly string[], conta
 		if (!known.includes(id)) throw new TtrpcStatusError('State', NOT_FOUND, `task ${id} not found`);
 		return id;
 	};
-	const running = (payload: Buffer): Buffer => wire.task.State.responseSerialize({id: find(payload), pid: 7, status: 'RUNNING'});
+	/** What tasks are, one answer after the other; the last one stays. */
+	const statuses: ('RUNNING' | 'PAUSED' | 'STOPPED')[] = ['RUNNING'];
+	const running = (payload: Buffer): Buffer => {
+		const status = (statuses.length > 1 ? statuses.shift() : statuses[0]) ?? 'STOPPED';
+		return wire.task.State.responseSerialize({id: find(payload), pid: 7, status});
+	};
 	const noAnswer = new TtrpcStatusError('Wait', NOT_FOUND, 'not asked here');
 	const shim = await TtrpcServer.listen(
 		path,
@@ -38,6 +44,12 @@ async function reconnectPod(t: ExecutionContext, known: readonly string[], conta
 				'containerd.task.v3.Task/Wait',
 				() => {
 					throw noAnswer;
+				},
+			],
+			[
+				'containerd.task.v3.Task/Resume',
+				() => {
+					throw new TtrpcStatusError('Resume', UNKNOWN, 'container not paused');
 				},
 			],
 		]),
@@ -79,7 +91,7 @@ async function reconnectPod(t: ExecutionContext, known: readonly string[], conta
 	};
 	const pod = new ShimPod(host, {id: POD} as SandboxRecord, {monitor, shmSizeBytes: null});
 	await pod.reconnect();
-	return {pod, shim, exits, deletes, state};
+	return {pod, shim, exits, deletes, state, statuses};
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -104,4 +116,14 @@ test('a shim is lost and its binary fails: a signal ends the tasks later, each b
 	await pod.signal('a', 9, true);
 	t.like(exits.get('a'), {exitCode: 137});
 	t.like(exits.get('b'), {exitCode: 137});
+});
+
+test('a paused container that SIGKILL ends, as cgroup v2 does, need not be resumed; one that stays paused is told', async t => {
+	const {pod, shim, statuses} = await reconnectPod(t, [POD, 'a'], ['a']);
+	t.teardown(async () => await shim.close());
+	statuses.splice(0, 1, 'PAUSED', 'PAUSED', 'PAUSED', 'STOPPED');
+	await pod.resume('a');
+	t.deepEqual(statuses, ['STOPPED']);
+	statuses.splice(0, 1, 'PAUSED');
+	await t.throwsAsync(pod.resume('a'), {instanceOf: TtrpcStatusError, message: /container not paused/});
 });

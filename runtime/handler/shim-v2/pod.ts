@@ -25,6 +25,7 @@ import {execByShim, execSyncByShim, type ExecPlace} from './exec.js';
 import {deleteShim, startShim, type ShimBinary, type TaskExit} from './shim.js';
 import {toPauseSpec, toResources, toShimSpec, type PodPlace} from './spec.js';
 import {ShimTasks} from './tasks.js';
+import {TtrpcStatusError} from './ttrpc.js';
 
 const SIGKILL = 9;
 const RESOURCES_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/LinuxResources';
@@ -32,6 +33,8 @@ const RESOURCES_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/LinuxR
 const TaskStatus = {paused: 4} as const;
 /** A shim that does not answer at once holds up the start of no daemon: its pod is found again when it is stopped. */
 const FIRST_ANSWER_MS = 5000;
+/** For the shim to take up an exit. */
+const PAUSED_END_MS = 2000;
 const KILLED_EXIT_CODE = 137;
 const KILL_TIMEOUT_MS = 10_000;
 
@@ -178,11 +181,30 @@ export class ShimPod implements PodRuntime {
 	}
 
 	async pause(containerId: string): Promise<void> {
-		if ((await this.#shim().state(containerId))?.status !== TaskStatus.paused) await this.#shim().pause(containerId);
+		if (!(await this.#isPaused(containerId))) await this.#shim().pause(containerId);
 	}
 
 	async resume(containerId: string): Promise<void> {
-		if ((await this.#shim().state(containerId))?.status === TaskStatus.paused) await this.#shim().resume(containerId);
+		if (!(await this.#isPaused(containerId))) return;
+		try {
+			await this.#shim().resume(containerId);
+		} catch (error) {
+			if (!(error instanceof TtrpcStatusError) || !(await this.#endsPaused(containerId))) throw error;
+		}
+	}
+
+	async #isPaused(containerId: string): Promise<boolean> {
+		return (await this.#shim().state(containerId))?.status === TaskStatus.paused;
+	}
+
+	/** With cgroup v2 SIGKILL ends what is frozen too: then nothing is to be resumed, though the shim says so only once it has the exit. */
+	async #endsPaused(containerId: string): Promise<boolean> {
+		const endMs = this.#host.clock.monotonicMs() + PAUSED_END_MS;
+		while (await this.#isPaused(containerId)) {
+			if (this.#host.clock.monotonicMs() > endMs) return false;
+			await this.#host.clock.sleep(20);
+		}
+		return true;
 	}
 
 	async reopenLog(containerId: string): Promise<void> {
