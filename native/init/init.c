@@ -77,15 +77,24 @@ static int set_up_files(struct init *init)
 	return cover_paths(init, body) != 0 ? -1 : enter_rootfs(init, rootfs);
 }
 
+static bool is_null(int fd, struct stat *status)
+{
+	return fstat(fd, status) == 0 && S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
+}
+
 /* The container's own, when it is one: the host's would show the host's /dev by /proc/self/fd. */
 static int open_null(struct init *init)
 {
 	struct stat status;
-	int fd = kernel_openat2(init->root_fd, "/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0, RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_);
-	if (fd >= 0 && fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) {
-		fcntl(fd, F_SETFL, 0);
-		return fd;
+	uint64_t resolve = RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_;
+	/* Seen before it is opened: the opening of some other device can do something by itself. Another may come into its place in between. */
+	int fd = kernel_openat2(init->root_fd, "/dev/null", O_PATH | O_CLOEXEC, 0, resolve);
+	if (fd >= 0 && is_null(fd, &status)) {
+		close(fd);
+		fd = kernel_openat2(init->root_fd, "/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0, resolve);
 	}
+	if (fd >= 0 && is_null(fd, &status) && fcntl(fd, F_SETFL, 0) == 0)
+		return fd;
 	return fail_at(&init->report.failure, fd < 0 ? errno : ENODEV, "open", "/dev/null");
 }
 

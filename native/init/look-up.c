@@ -7,12 +7,25 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+int check_places(struct init *init)
+{
+	static const char *const places[] = {"/dev", "/proc", "/sys"};
+	for (unsigned i = 0; i < sizeof places / sizeof places[0]; i++) {
+		int fd = kernel_openat2(init->root_fd, places[i], O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_IN_ROOT_ | RESOLVE_NO_SYMLINKS_);
+		if (fd < 0 && errno != ENOENT)
+			return fail_at(&init->report.failure, errno, "check root", places[i]);
+		if (fd >= 0)
+			close(fd);
+	}
+	return 0;
+}
+
 static int look_up(struct init *init)
 {
 	struct span rootfs = get_span_or_empty(init->job->body, TAG_ROOTFS);
 	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0)
 		return fail(&init->report.failure, errno, "own mount namespace");
-	if (mount_rootfs(init, rootfs) != 0 || look_up_user(init) != 0)
+	if (mount_rootfs(init, rootfs) != 0 || check_places(init) != 0 || look_up_user(init) != 0)
 		return -1;
 	return make_volume_dirs(init, init->job->body);
 }

@@ -107,6 +107,12 @@ _Noreturn void end_init(struct init *init);
 /* user.c: who runs the process, by the files in the container. */
 int look_up_user(struct init *init);
 
+/*
+ * look-up.c: /dev, /proc and /sys of a root that another keeper makes a container of are directories, not symlinks, or are missing. runc 1.1 and
+ * crun 1.8 make nodes and links in <root>/dev by its path as the node sees it: by an image's symlink, in a directory of the node.
+ */
+int check_places(struct init *init);
+
 /* credentials.c */
 /* Makes all permitted capabilities effective again. -1 with errno. */
 int raise_permitted(void);

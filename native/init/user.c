@@ -10,21 +10,38 @@
 /* Larger ones are not read: a hostile image must not make us. */
 enum { MAX_FILE_BYTES = 8 << 20 };
 
+/*
+ * An fd to read from; -1 with errno; -2: there is nothing to read. What it is is seen before it is opened, as the opening of a device that an
+ * image brings can do something by itself (a watchdog starts), and again afterwards.
+ */
+static int open_user_file(int root_fd, const char *path, struct stat *status)
+{
+	uint64_t resolve = RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_;
+	int fd = kernel_openat2(root_fd, path, O_PATH | O_CLOEXEC, 0, resolve);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -2 : -1;
+	bool regular = fstat(fd, status) == 0 && S_ISREG(status->st_mode);
+	close(fd);
+	if (!regular)
+		return -2;
+	/* O_NONBLOCK: the open of a fifo must not hang. */
+	fd = kernel_openat2(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0, resolve);
+	if (fd < 0 || (fstat(fd, status) == 0 && S_ISREG(status->st_mode)))
+		return fd;
+	close(fd);
+	return -2;
+}
+
 /* A regular file of the container, whole; empty when it is not there, or something else is: a mask, say. */
 static int read_user_file(struct init *init, const char *path, struct span *content)
 {
 	struct failure *failure = &init->report.failure;
 	struct stat status;
 	*content = (struct span){NULL, 0};
-	/* O_NONBLOCK: the open of a fifo must not hang. */
-	int fd = kernel_openat2(init->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_);
+	int fd = open_user_file(init->root_fd, path, &status);
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : fail_at(failure, errno, "look up user", path);
-	int error = fstat(fd, &status) != 0 ? errno : status.st_size > MAX_FILE_BYTES ? EFBIG : 0;
-	if (error == 0 && !S_ISREG(status.st_mode)) {
-		close(fd);
-		return 0;
-	}
+		return fd == -2 ? 0 : fail_at(failure, errno, "look up user", path);
+	int error = status.st_size > MAX_FILE_BYTES ? EFBIG : 0;
 	uint8_t *bytes = error == 0 ? malloc((size_t)status.st_size + 1) : NULL;
 	size_t length = 0;
 	while (bytes != NULL && length < (size_t)status.st_size) {

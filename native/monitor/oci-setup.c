@@ -216,7 +216,9 @@ void oci_set_up_container(void *argument)
 	int shm_fd = clone_shm(&job->init, body);
 	if (shm_fd == -1 || join_unified(job->joins) != 0 || enter_mounts(oci) != 0)
 		give_up();
-	if ((set_up.root_fd = mount_overlay(&set_up, rootfs, place_of(oci, "rootfs", buffer))) < 0 || look_up_user(&set_up) != 0 || make_volume_dirs(&set_up, body) != 0)
+	if ((set_up.root_fd = mount_overlay(&set_up, rootfs, place_of(oci, "rootfs", buffer))) < 0 || check_places(&set_up) != 0)
+		give_up();
+	if (look_up_user(&set_up) != 0 || make_volume_dirs(&set_up, body) != 0)
 		give_up();
 	if (attach_mounts(oci, body, shm_fd) != 0 || bind_pid_namespace(oci, body) != 0 || oci_write_config(oci, &set_up, "config.json") != 0)
 		give_up();
