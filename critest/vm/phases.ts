@@ -56,6 +56,7 @@ const LEFT_OUT = [
 	'bad-input/images',
 	'bad-input/registry',
 	'crash/power-cut',
+	'crash/power-cut/*',
 	'crictl/*',
 	'resources/systemd',
 	'vm/*',
