@@ -148,11 +148,11 @@ void tell_exited(const struct container *container);
 void on_create_foreign(struct connection *connection, struct message *message);
 void on_foreign_started(struct connection *connection, struct message *message);
 void on_foreign_exited(struct connection *connection, struct message *message);
-/* Tells its exit once its output is here. */
 /* The child of CREATE_FOREIGN has ended: it is answered. */
 void foreign_looked_up(struct container *container);
 /* What free_container() does not know of. */
 void free_foreign(struct container *container);
+/* Tells its exit once its output is here. */
 void go_on_draining(struct container *container);
 
 /* exec.c */
