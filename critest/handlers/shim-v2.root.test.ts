@@ -230,3 +230,36 @@ test.serial('a shim that is not there refuses its pods with the reason, and Stat
 	t.true(condition?.conditions.some(({type, status: holds}) => type === 'RuntimeHandlersReady' && !holds));
 	t.deepEqual(await daemon.leaks(), []);
 });
+
+test.serial('a shim handler that is taken out of the config: its pods are told of, stopped and removed, and refuse what is new by its name', async t => {
+	const {daemon} = running();
+	const {cri, places} = daemon;
+	const pod = await runPodBy(daemon, 'shim', {name: 'orphan'});
+	const dead = await runPodBy(daemon, 'shim', {name: 'dead-orphan'});
+	const id = await runContainer(cri, pod, toContainerConfig('c', ['sleep', '1000']));
+	await runContainer(cri, dead, toContainerConfig('c', ['sleep', '1000']));
+	const shimPid = await shimPidOf(dead);
+	const config = await readFile(places.configFile, 'utf8');
+	await daemon.stop();
+	process.kill(shimPid, 'SIGKILL');
+	await writeFile(places.configFile, config.replace(/\[runtime\.handlers\.shim\]\n(?:[a-z_]+ = .*\n)+/, ''));
+	await daemon.start();
+	const {runtime_handlers: handlers} = await cri.call('Status', {});
+	t.false(handlers.some(({name}) => name === 'shim'));
+	t.true((await statusOf(cri, id)).state === RUNNING);
+	const {status: podStatus} = await cri.call('PodSandboxStatus', {pod_sandbox_id: pod.id});
+	t.like(podStatus, {runtime_handler: 'shim'});
+	t.not(podStatus?.state, NOT_READY);
+	const refusal = /runtime handler "shim" is not configured any more/;
+	await assertRefused(t, status.UNAVAILABLE, refusal, createContainer(cri, pod, toContainerConfig('d', ['true'])));
+	await assertRefused(t, status.UNAVAILABLE, refusal, cri.call('ExecSync', {container_id: id, cmd: ['true']}));
+	await cri.call('StopContainer', {container_id: id, timeout: '0'});
+	t.is((await exitOf(id)).exit_code, 137);
+	await cri.call('StopPodSandbox', {pod_sandbox_id: pod.id});
+	await cri.call('RemovePodSandbox', {pod_sandbox_id: pod.id});
+	await removePod(cri, dead);
+	t.deepEqual(await daemon.leaks(), []);
+	await daemon.stop();
+	await writeFile(places.configFile, config);
+	await daemon.start();
+});

@@ -10,7 +10,7 @@ import {nativeHandler} from './native-handler.js';
 
 const never = new AbortController().signal;
 // No handler here is of type shim-v2.
-const NO_SHIMS = {} as ShimParts;
+const NO_SHIMS = {runDir: '/nonexistent/run'} as ShimParts;
 const ALIAS = {name: 'test-handler', type: 'native', path: '', options: [], timeoutMs: 1000} as const;
 
 async function setUp(t: {teardown(work: () => Promise<void>): void}) {

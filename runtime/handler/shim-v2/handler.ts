@@ -96,6 +96,7 @@ export class Shims {
 			log,
 			wire: this.#wire,
 			runDir,
+			handler: options,
 			options: toTaskOptions(options, this.#wire, join(runDir, 'runc')),
 			pauseDir: pauseDir(rootDir),
 			binary: {

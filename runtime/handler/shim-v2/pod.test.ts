@@ -84,6 +84,7 @@ async function reconnectPod(t: ExecutionContext, known: readonly string[], conta
 		wire,
 		binary: {path: '/none', eventsPath: '/none', socketDir: null, timeoutMs: 1000, env: []},
 		runDir,
+		handler: {name: 'shim', type: 'shim-v2', path: '/none', options: [], timeoutMs: 1000},
 		options: null,
 		pauseDir: '/none',
 		shimCgroups: () => [],

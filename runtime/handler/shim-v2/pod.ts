@@ -17,11 +17,12 @@ import type {
 } from '../../../native/native.js';
 import type {Any, ShimWire} from '../../../proto/shim.js';
 import type {ResourceFacts, SandboxRecord} from '../../sandbox/record.js';
-import type {LaunchFacts, PodRuntime} from '../handler.js';
+import type {HandlerOptions, LaunchFacts, PodRuntime} from '../handler.js';
 import {toJson} from '../oci/spec.js';
 import {Bundles} from './bundles.js';
 import {toExecFailure} from './exec-failure.js';
 import {execByShim, execSyncByShim, type ExecPlace} from './exec.js';
+import {saveHandler} from './saved-handler.js';
 import {deleteShim, startShim, type ShimBinary, type TaskExit} from './shim.js';
 import {toPauseSpec, toResources, toShimSpec, type PodPlace} from './spec.js';
 import {ShimTasks} from './tasks.js';
@@ -46,6 +47,8 @@ export interface ShimHost {
 	readonly wire: ShimWire;
 	readonly binary: ShimBinary;
 	readonly runDir: string;
+	/** Kept with each pod, which must be ended when the config has it no more. */
+	readonly handler: HandlerOptions;
 	/** Given with each task; null: the runtime's own. */
 	readonly options: Any | null;
 	/** Has the one program "pause". */
@@ -97,6 +100,7 @@ export class ShimPod implements PodRuntime {
 		const id = this.#record.id;
 		await kernel.mountTmpfs(this.#bundles.shmDir, this.#shmSizeBytes);
 		const bundleDir = await this.#bundles.make(id, toPauseSpec(this.#place()));
+		await saveHandler(this.#host.runDir, id, this.#host.handler);
 		await this.#openLog();
 		const address = await startShim(kernel, wire, binary, {id, bundleDir});
 		await this.#bundles.writeAddress(address);
