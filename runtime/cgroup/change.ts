@@ -8,20 +8,20 @@ type Before = ReadonlyMap<string, string | null>;
 
 /**
  * Writes limits of a cgroup that lives, then has `record` make them known: wholly or not at all. After a write that the kernel refuses, or when `record` fails,
- * what was written is taken back, newest first. Values that are there already are not written again.
+ * what was written is taken back, newest first, and what `record` adds to its `undo`. Values that are there already are not written again.
  *
  * @throws {InvalidArgumentError} naming the CRI's field and the rule, where the kernel's errno says which one was broken; {SyscallError} else; whatever `record` throws.
  */
 export async function changeCgroup(
 	kernel: Pick<Kernel, 'readFiles' | 'writeFile'>,
 	writes: readonly CgroupWrite[],
-	record: () => Promise<void>,
+	record: (undo: Rollback) => Promise<void>,
 ): Promise<void> {
 	const before = await readBefore(kernel, writes);
 	const done = new Rollback();
 	try {
 		for (const write of inOrder(writes, before)) await change(kernel, write, {old: before.get(write.path) ?? null, done});
-		await record();
+		await record(done);
 	} catch (error) {
 		throw withUndo(error, await done.undo());
 	}

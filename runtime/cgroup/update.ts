@@ -1,5 +1,6 @@
 import {join} from 'node:path';
 import {InvalidArgumentError} from '../../base/errors.js';
+import type {Rollback} from '../../base/rollback.js';
 import type {CgroupWrite, Kernel} from '../../native/native.js';
 import type {ResourceFacts} from '../sandbox/record.js';
 import {changeCgroup} from './change.js';
@@ -23,7 +24,7 @@ export interface Update {
 export async function updateCgroup(
 	{kernel, cgroups}: {readonly kernel: Pick<Kernel, 'readFiles' | 'writeFile'>; readonly cgroups: CgroupHierarchies},
 	{cgroupPath, merged, changes}: Update,
-	record: () => Promise<void>,
+	record: (undo: Rollback) => Promise<void>,
 ): Promise<void> {
 	const writes = toResourceWrites(cgroups, cgroupPath, toChanged(merged, changes));
 	if (cgroups.mode === 'v2' && cgroups.unified !== null) await assertMemoryFits(kernel, join(cgroups.unified.mountpoint, cgroupPath), writes);

@@ -1,4 +1,5 @@
 import {WrongStateError} from '../../base/errors.js';
+import type {Rollback} from '../../base/rollback.js';
 import {readActualResources} from '../cgroup/actual.js';
 import {mergeResources} from '../cgroup/merge.js';
 import {assertResources} from '../cgroup/resources.js';
@@ -23,15 +24,26 @@ export async function updateContainer(runtime: Runtime, idOrPrefix: string, chan
 		if (!hasCgroup(container)) throw new WrongStateError('container', id, container.state.phase, 'created or running');
 		const merged = mergeResources(container.resources, changes);
 		assertResources(merged);
-		await updateCgroup(runtime, {cgroupPath: container.cgroupPath, merged, changes}, async () => {
-			await runtime.monitors.find(container.sandboxId)?.updateResources?.(id, merged);
+		await updateCgroup(runtime, {cgroupPath: container.cgroupPath, merged, changes}, async undo => {
+			await updateByHandler(runtime, {container, merged}, undo);
 			// Last of all, for it is clamped and not refused.
-			if (changes.oomScoreAdj !== 0) await setOomScoreAdj(runtime, container.cgroupPath, changes.oomScoreAdj);
+			if (changes.oomScoreAdj !== 0) await setOomScoreAdj(runtime, {cgroupPath: container.cgroupPath, value: changes.oomScoreAdj}, undo);
 			const oomScoreAdj = changes.oomScoreAdj === 0 ? container.exec.oomScoreAdj : changes.oomScoreAdj;
 			// As it is now: the container may have ended meanwhile, which is recorded under the same lock, so after this.
 			await runtime.state.put({...container, resources: merged, exec: {...container.exec, oomScoreAdj}});
 		});
 	});
+}
+
+async function updateByHandler(
+	runtime: Runtime,
+	{container, merged}: {readonly container: ContainerRecord; readonly merged: ResourceFacts},
+	undo: Rollback,
+): Promise<void> {
+	const pod = runtime.monitors.find(container.sandboxId);
+	if (pod?.updateResources === undefined) return;
+	undo.add('limits by the runtime handler', async () => await pod.updateResources?.(container.id, container.resources));
+	await pod.updateResources(container.id, merged);
 }
 
 /** Rules between two fields hold for what they come to together, see mergeResources. */
