@@ -9,6 +9,7 @@ import type {Kernel} from '../native/native.js';
 import {type ContainerConfig__Output, NamespaceMode, type PodSandboxConfig__Output} from '../proto/cri.js';
 import {cgroupfsDriver} from './cgroup/driver.js';
 import {detectCgroups} from './cgroup/hierarchies.js';
+import {Endings} from './container/endings.js';
 import {recordExit} from './container/exit.js';
 import {type ContainerEvent, EventBus} from './events/bus.js';
 import {FakeCni, FakeImages, FakeLauncher, Trace} from './fake-parts.js';
@@ -83,6 +84,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 		state,
 		locks: new KeyedLock(),
 		creations: new JoinedCalls(),
+		endings: new Endings(),
 		cgroupDriver: cgroupfsDriver('/berth-test'),
 		cgroups: detectCgroups('30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n'),
 		seccomp: new SeccompCache(kernel, ''),

@@ -10,6 +10,7 @@ import type {ShimWire} from '../proto/shim.js';
 import type {ExitRecord, Launcher, LauncherEvents, LauncherOptions, Native} from '../native/native.js';
 import {absoluteDirs, openCgroups, type CgroupHierarchies} from './cgroup/hierarchies.js';
 import {openDriver} from './cgroup/open-driver.js';
+import {Endings} from './container/endings.js';
 import {recordExit} from './container/exit.js';
 import {EventBus} from './events/bus.js';
 import {openHandlers} from './handler/handlers.js';
@@ -84,6 +85,7 @@ export async function openRuntime(options: RuntimeOptions, parts: RuntimeParts):
 		state,
 		locks: new KeyedLock(),
 		creations: new JoinedCalls(),
+		endings: new Endings(),
 		cgroups,
 		cgroupDriver,
 		seccomp: new SeccompCache(parts.native.kernel, options.seccompProfilePath, join(options.rootDir, 'seccomp')),

@@ -7,6 +7,7 @@ import type {ImageStore} from '../image/image.js';
 import type {Kernel, Launcher} from '../native/native.js';
 import type {CgroupDriver} from './cgroup/driver.js';
 import type {CgroupHierarchies} from './cgroup/hierarchies.js';
+import type {Endings} from './container/endings.js';
 import type {EventBus} from './events/bus.js';
 import type {HandlerOptions} from './handler/handler.js';
 import type {RuntimeHandlers} from './handler/handlers.js';
@@ -69,6 +70,8 @@ export interface Runtime {
 	readonly locks: KeyedLock;
 	/** RunPodSandbox and CreateContainer in flight, by name. */
 	readonly creations: JoinedCalls<string>;
+	/** Containers that are being stopped or killed: not to be paused. */
+	readonly endings: Endings;
 	readonly cgroups: CgroupHierarchies;
 	readonly cgroupDriver: CgroupDriver;
 	readonly seccomp: SeccompCache;

@@ -13,10 +13,11 @@ const KILL_TIMEOUT_MS = 10_000;
 export async function killContainer(runtime: Runtime, id: string): Promise<boolean> {
 	const container = runtime.state.container(id);
 	if (container === null || (container.state.phase !== 'running' && container.state.phase !== 'created')) return true;
-	const monitor = runtime.monitors.find(container.sandboxId);
-	await monitor?.signal(id, SIGKILL, true);
-	await thawForSignal(runtime, container);
-	return await waitForExit(runtime, id, KILL_TIMEOUT_MS, null);
+	return await runtime.endings.during(id, async () => {
+		await runtime.monitors.find(container.sandboxId)?.signal(id, SIGKILL, true);
+		await thawForSignal(runtime, id);
+		return await waitForExit(runtime, id, KILL_TIMEOUT_MS, null);
+	});
 }
 
 /** @returns false at the timeout or when `signal` aborts. */
