@@ -7,6 +7,8 @@ export type FileText = () => string | null;
 export class FilePass {
 	readonly #paths: string[] = [];
 	readonly #byPath = new Map<string, number>();
+	/** By the function that made it, then by path. */
+	readonly #parsed = new Map<unknown, Map<string, unknown>>();
 	#contents: readonly (Uint8Array | null)[] | null = null;
 
 	/** A path that is asked for twice is read once. null: there is no such file on this machine. */
@@ -19,6 +21,17 @@ export class FilePass {
 		}
 		const at = index;
 		return () => this.#text(at);
+	}
+
+	/** A file that many ask for alike: parsed once per pass, when the first asks. `parse` is the same function each time. */
+	addParsed<T>(path: string, parse: (text: string) => T): () => T {
+		const text = this.add(path);
+		const parsed = this.#parsed.get(parse) ?? new Map<string, unknown>();
+		this.#parsed.set(parse, parsed);
+		return () => {
+			if (!parsed.has(path)) parsed.set(path, parse(text() ?? ''));
+			return parsed.get(path) as T;
+		};
 	}
 
 	async run(kernel: Pick<Kernel, 'readFiles'>): Promise<void> {

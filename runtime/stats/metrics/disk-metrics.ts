@@ -1,5 +1,5 @@
 import {toFilePath} from '../cgroup-stats.js';
-import type {FileText} from '../file-pass.js';
+import type {FilePass} from '../file-pass.js';
 import {metric, type AddMetrics, type MetricFacts} from './metric.js';
 
 /** What went to or came from one device. */
@@ -21,7 +21,7 @@ const V2_COUNTS = {rios: 'Read', wios: 'Write', dios: 'Discard'};
 export const addDiskIoMetrics: AddMetrics = (pass, target) => {
 	const bytes = pass.add(toFilePath(target, BYTES));
 	const counts = pass.add(toFilePath(target, COUNTS));
-	const diskstats = pass.add('/proc/diskstats');
+	const names = addDeviceNames(pass);
 	const isV2 = target.hierarchies.mode === 'v2';
 	const parse = (text: string | null, fields: Readonly<Record<string, string>>): readonly DeviceIo[] =>
 		text === null ? [] : isV2 ? parseIoStat(text, fields) : parseBlkio(text);
@@ -29,7 +29,7 @@ export const addDiskIoMetrics: AddMetrics = (pass, target) => {
 		const served = parse(bytes(), V2_BYTES);
 		const serviced = parse(counts(), V2_COUNTS);
 		if (served.length + serviced.length === 0) return [];
-		const nameOf = deviceNames(diskstats);
+		const nameOf = names();
 		return [
 			...byDevice(served, nameOf, {Read: 'container_fs_reads_bytes_total', Write: 'container_fs_writes_bytes_total'}),
 			...byDevice(serviced, nameOf, {Read: 'container_fs_reads_total', Write: 'container_fs_writes_total'}),
@@ -40,7 +40,7 @@ export const addDiskIoMetrics: AddMetrics = (pass, target) => {
 	};
 };
 
-type DeviceName = (major: string, minor: string) => string;
+export type DeviceName = (major: string, minor: string) => string;
 
 function byDevice(ios: readonly DeviceIo[], nameOf: DeviceName, names: Readonly<Record<string, string>>): readonly MetricFacts[] {
 	return ios.flatMap(({major, minor, operation, value}) => {
@@ -69,11 +69,13 @@ export function parseIoStat(text: string, fields: Readonly<Record<string, string
 	);
 }
 
-/** "/dev/vda", as cAdvisor; "254:0" for a device that diskstats does not have. */
-export function deviceNames(diskstats: FileText): DeviceName {
-	const text = diskstats() ?? '';
-	return (major, minor) => {
-		const found = new RegExp(`^ *${major} +${minor} (\\S+)`, 'm').exec(text)?.[1];
-		return found === undefined ? `${major}:${minor}` : `/dev/${found}`;
-	};
+/** "/dev/vda", as cAdvisor; "254:0" for a device that diskstats does not have. Parsed once for all that ask within a pass. */
+export function addDeviceNames(pass: FilePass): () => DeviceName {
+	const names = pass.addParsed('/proc/diskstats', parseDiskstats);
+	return () => (major, minor) => names().get(`${major}:${minor}`) ?? `${major}:${minor}`;
+}
+
+/** " 254       0 vda 75330 …" (iostats.rst) */
+function parseDiskstats(text: string): ReadonlyMap<string, string> {
+	return new Map([...text.matchAll(/^ *(\d+) +(\d+) (\S+)/gm)].map(([, major = '', minor = '', name = '']) => [`${major}:${minor}`, `/dev/${name}`]));
 }

@@ -227,3 +227,36 @@ test('descriptors: each name once, groups can be left out, what is always there 
 	t.is(some.length, 10);
 	t.deepEqual(some.at(-1)?.labelKeys, ['id', 'image', 'namespace', 'pod', 'container', 'interface']);
 });
+
+test('the devices of 250 containers: diskstats is decoded once, and no expression is compiled for a value', async t => {
+	const pass = new FilePass();
+	const hierarchies = detectCgroups(V2);
+	const readers = Array.from({length: 250}, (_, i) => addDiskIoMetrics(pass, {hierarchies, cgroupPath: `/c${i}`}));
+	const read = {diskstats: 0};
+	const content = Buffer.from(DISKSTATS);
+	const diskstats = new Proxy(content, {
+		get: (target, key) => {
+			// What decoding it begins with.
+			if (key === 'byteOffset') read.diskstats++;
+			return Reflect.get(target, key, target) as unknown;
+		},
+	});
+	await pass.run({readFiles: async paths => paths.map(path => (path === '/proc/diskstats' ? diskstats : Buffer.from('254:0 rbytes=1 wbytes=2\n')))});
+	const original = globalThis.RegExp;
+	const compiled: unknown[] = [];
+	globalThis.RegExp = new Proxy(original, {
+		construct: (target, args: [string, string]) => {
+			compiled.push(args[0]);
+			return new target(...args);
+		},
+	});
+	let metrics: readonly MetricFacts[];
+	try {
+		metrics = readers.flatMap(reader => reader());
+	} finally {
+		globalThis.RegExp = original;
+	}
+	t.true(metrics.length >= 4 * 250);
+	t.true(metrics.every(({labels}) => labels[0] === '/dev/vda'));
+	t.deepEqual({...read, compiled: compiled.length}, {diskstats: 1, compiled: 0});
+});

@@ -6,13 +6,13 @@ import type {SandboxRecord} from '../../sandbox/record.js';
 import {toFilePath, type CgroupTarget} from '../cgroup-stats.js';
 import {runPass, toWritableLayer, type Collected, type StatsParts} from '../container-stats.js';
 import type {InterfaceFacts, NetworkFacts} from '../facts.js';
-import {FilePass, type FileText} from '../file-pass.js';
+import {FilePass} from '../file-pass.js';
 import {addNetwork} from '../network.js';
 import {liveContainers} from '../sandbox-stats.js';
 import {addCpuMetrics, addLimitMetrics, addMemoryMetrics, addOomMetrics, addPressureMetrics, hugetlbMetrics} from './cgroup-metrics.js';
 import {addThreadMetrics, diskMetrics, processMetrics, recordMetrics, type FilesystemFacts} from './container-metrics.js';
 import type {MetricGroup} from './descriptors.js';
-import {addDiskIoMetrics, deviceNames} from './disk-metrics.js';
+import {addDeviceNames, addDiskIoMetrics, type DeviceName} from './disk-metrics.js';
 import {metric, toSeconds, type AddMetrics, type MetricFacts, type MetricsReader} from './metric.js';
 
 /** Metrics of one pod sandbox and of its containers that are not exited. */
@@ -44,7 +44,7 @@ export async function readSandboxMetrics(
 	sandboxes: readonly SandboxRecord[],
 ): Promise<readonly SandboxMetricsFacts[]> {
 	const pass = new FilePass();
-	const diskstats = pass.add('/proc/diskstats');
+	const names = addDeviceNames(pass);
 	const containers: ContainerRecord[] = [];
 	const reads = sandboxes.map(sandbox => {
 		const members = liveContainers(runtime, sandbox);
@@ -55,7 +55,7 @@ export async function readSandboxMetrics(
 		runPass(runtime, pass, containers),
 		options.groups.includes('process') ? countProcesses(runtime, containers) : new Map<string, ProcessCount | null>(),
 	]);
-	const read = {...collected, processes, filesystem: await readFilesystem(collected.mountpoint, diskstats)};
+	const read = {...collected, processes, filesystem: await readFilesystem(collected.mountpoint, names())};
 	return reads.map(toFacts => toFacts(read));
 }
 
@@ -124,9 +124,9 @@ async function countProcesses(runtime: MetricsParts, records: readonly Container
 	return new Map(records.map(({id}, index) => [id, counts[index] ?? null]));
 }
 
-async function readFilesystem(mountpoint: string, diskstats: FileText): Promise<FilesystemFacts> {
+async function readFilesystem(mountpoint: string, nameOf: DeviceName): Promise<FilesystemFacts> {
 	const [{dev}, {bsize, blocks, files, ffree}] = await Promise.all([stat(mountpoint, {bigint: true}), statfs(mountpoint, {bigint: true})]);
-	return {device: deviceNames(diskstats)(String(toMajor(dev)), String(toMinor(dev))), totalBytes: bsize * blocks, totalInodes: files, freeInodes: ffree};
+	return {device: nameOf(String(toMajor(dev)), String(toMinor(dev))), totalBytes: bsize * blocks, totalInodes: files, freeInodes: ffree};
 }
 
 /** makedev(3), as glibc packs it. */
