@@ -36,6 +36,8 @@ function endOfType(signature: string, at: number, depth: number): number {
 	const close = letter === '(' ? ')' : '}';
 	let next = at + 1;
 	while (signature[next] !== close) next = endOfType(signature, next, depth + 1);
+	// An array of what takes no bytes would never end.
+	if (next === at + 1) throw new CorruptError(`"${signature}" is no D-Bus signature: "${letter}${close}" is empty`);
 	return next + 1;
 }
 
@@ -184,6 +186,8 @@ export class DbusReader {
 				return this.#text(this.#bytes.readUInt8(this.#take(1)));
 			case 'v': {
 				const signature = this.#text(this.#bytes.readUInt8(this.#take(1)));
+				const types = splitSignature(signature);
+				if (types.length !== 1) throw new CorruptError(`a D-Bus variant has the signature "${signature}", must be one type`);
 				return {signature, value: this.#one(signature, depth + 1)};
 			}
 			case 'a':
@@ -202,7 +206,10 @@ export class DbusReader {
 		const end = this.#at + length;
 		if (end > this.#bytes.length) throw new CorruptError('a D-Bus array is longer than its message');
 		const values: DbusValue[] = [];
-		while (this.#at < end) values.push(this.#one(type, depth + 1));
+		while (this.#at < end) {
+			values.push(this.#one(type, depth + 1));
+			if (this.#at > end) throw new CorruptError('an element of a D-Bus array is longer than the array');
+		}
 		return values;
 	}
 
