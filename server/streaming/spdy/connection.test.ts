@@ -1,9 +1,10 @@
 import test from 'ava';
-import {once} from 'node:events';
+import {getEventListeners, once} from 'node:events';
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import {systemClock} from '../../../base/clock.js';
 import {FakeClient} from '../fake-client.js';
 import {SpdyConnection} from './connection.js';
+import {controlFrame, FrameType} from './frames.js';
 import type {SpdyStream} from './stream.js';
 
 const limits = {maxStreams: 2, pingIntervalMs: 20, idleTimeoutMs: 60_000};
@@ -17,7 +18,7 @@ async function pair(t: {teardown(run: () => void): void}) {
 	const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
 	const [peer] = await accepted;
 	t.teardown(() => (socket.destroy(), void peer.destroy()));
-	return {connection: new SpdyConnection(peer, Buffer.alloc(0), limits), client: new FakeClient(socket, Buffer.alloc(0))};
+	return {connection: new SpdyConnection(peer, Buffer.alloc(0), limits), client: new FakeClient(socket, Buffer.alloc(0)), peer};
 }
 
 /** A stream that nobody reads, filled until the connection stands still. */
@@ -63,4 +64,34 @@ test('streams beyond the limit are refused, and there is room again when one clo
 	const opened = once(connection, 'stream') as Promise<[SpdyStream]>;
 	await client.open({});
 	t.is((await opened)[0].id, 7);
+});
+
+test('writes that wait for a client that does not read leave no listeners, nor any of streams that it resets', async t => {
+	const {connection, client, peer} = await pair(t);
+	client.socket.pause();
+	const before = {drain: peer.listenerCount('drain'), abort: getEventListeners(connection.closed, 'abort').length};
+	const written: Promise<unknown>[] = [];
+	for (let round = 0; round < 30; round++) {
+		const opened = once(connection, 'stream') as Promise<[SpdyStream]>;
+		const id = await client.open({streamtype: 'stdout'});
+		const [stream] = await opened;
+		// The kernel takes some, and more is left than the socket wants.
+		while (!peer.writableNeedDrain && !stream.writableNeedDrain) {
+			written.push(new Promise(resolve => stream.write(Buffer.alloc(100_000), resolve)));
+			await systemClock.sleep(1);
+		}
+		written.push(new Promise(resolve => stream.write('more', resolve)));
+		client.socket.write(controlFrame(FrameType.RST_STREAM, 0, id, 5));
+		while (!stream.destroyed) await systemClock.sleep(1);
+	}
+	await Promise.all(written);
+	t.is(peer.listenerCount('drain'), before.drain);
+	t.is(getEventListeners(connection.closed, 'abort').length, before.abort);
+	// One that is not reset goes on once the client reads.
+	const opened = once(connection, 'stream') as Promise<[SpdyStream]>;
+	await client.open({streamtype: 'stdout'});
+	const [stream] = await opened;
+	const last = new Promise(resolve => stream.write('last', resolve));
+	client.socket.resume();
+	t.falsy(await last);
 });

@@ -33,6 +33,8 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; broken: 
 	readonly #encoder = new HeaderEncoder();
 	readonly #streams = new Map<number, SpdyStream>();
 	readonly #blocked = new Set<number>();
+	/** By stream, which has one write at a time: to be called when the socket has room again. */
+	readonly #undrained = new Map<number, (error?: Error | null) => void>();
 	readonly #closed = new AbortController();
 	#lastStreamId = 0;
 	#ending = false;
@@ -52,6 +54,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; broken: 
 		socket.on('end', () => this.destroy());
 		socket.on('error', () => this.destroy());
 		socket.on('close', () => this.destroy());
+		socket.on('drain', () => this.#drained(null));
 		void this.#liveness.watch(this.closed, {ping: () => this.#ping(), destroy: () => this.destroy()});
 		// Later, so that the owner can listen for the streams first.
 		if (head.length > 0) queueMicrotask(() => this.#receive(head));
@@ -77,6 +80,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; broken: 
 		if (this.closed.aborted) return;
 		this.#closed.abort();
 		this.#socket.destroy();
+		this.#drained(new UnavailableError('the connection is closed'));
 		for (const stream of this.#streams.values()) stream.destroy(new UnavailableError('the connection is closed'));
 		this.emit('close');
 	}
@@ -153,7 +157,7 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; broken: 
 			if (this.#blocked.size > 0 && !this.#ending) this.#socket.pause();
 			else if (this.#socket.isPaused()) this.#socket.resume();
 		},
-		forget: streamId => void this.#streams.delete(streamId),
+		forget: streamId => this.#forget(streamId),
 	};
 
 	#writeData(streamId: number, data: Buffer, fin: boolean, done: (error?: Error | null) => void): void {
@@ -168,21 +172,21 @@ export class SpdyConnection extends EventEmitter<{stream: [SpdyStream]; broken: 
 		if (fin) this.#socket.write(dataHead(streamId, 0, true));
 		this.#socket.uncork();
 		if (!this.#socket.writableNeedDrain) return done();
-		this.#afterDrain(done);
+		this.#undrained.set(streamId, done);
 	}
 
-	/** Waits for the socket without a listener per write staying behind. */
-	#afterDrain(done: (error?: Error | null) => void): void {
-		const drained = (): void => {
-			this.closed.removeEventListener('abort', gone);
-			done();
-		};
-		const gone = (): void => {
-			this.#socket.off('drain', drained);
-			done(new UnavailableError('the connection is closed'));
-		};
-		this.#socket.once('drain', drained);
-		this.closed.addEventListener('abort', gone, {once: true});
+	/** Lets go of those that wrote more than the socket took. One listener for all, and none of a stream that is no more. */
+	#drained(error: Error | null): void {
+		const waiting = [...this.#undrained.values()];
+		this.#undrained.clear();
+		for (const done of waiting) done(error);
+	}
+
+	#forget(streamId: number): void {
+		this.#streams.delete(streamId);
+		const done = this.#undrained.get(streamId);
+		this.#undrained.delete(streamId);
+		done?.(new CancelledError('the stream is closed'));
 	}
 
 	#send(frame: Buffer): void {
