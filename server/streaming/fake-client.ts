@@ -1,5 +1,6 @@
 import {once} from 'node:events';
 import {request} from 'node:http';
+import {request as requestSecurely} from 'node:https';
 import type {Socket} from 'node:net';
 import {PassThrough} from 'node:stream';
 import {constants, createDeflate} from 'node:zlib';
@@ -119,7 +120,9 @@ export interface Presented extends Omit<Answer, 'client'> {
 
 export async function present(url: string, headers: Readonly<Record<string, string | string[]>>, method: string): Promise<Presented> {
 	const {promise, resolve, reject} = Promise.withResolvers<Presented>();
-	const outgoing = request(url, {method, headers, agent: false});
+	const options = {method, headers, agent: false as const};
+	// Tests of certificates have a client of their own.
+	const outgoing = url.startsWith('https:') ? requestSecurely(url, {...options, rejectUnauthorized: false}) : request(url, options);
 	outgoing.on('upgrade', (response, socket, head) =>
 		resolve({statusCode: response.statusCode ?? 0, headers: response.headers, body: '', upgraded: {socket: socket as Socket, head}}),
 	);

@@ -1,43 +1,18 @@
 import test, {type ExecutionContext} from 'ava';
-import {execFile} from 'node:child_process';
 import {once} from 'node:events';
 import {readFile, rename, writeFile} from 'node:fs/promises';
 import {request} from 'node:https';
 import type {Socket} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
-import {promisify} from 'node:util';
 import {systemClock} from '../../base/clock.js';
 import {silentLog} from '../../base/log.js';
 import {temporaryDirectory} from '../fake-daemon.js';
+import {selfSigned} from './fake-certificate.js';
 import {FakeClient, fakeSession, spdyHeaders} from './fake-client.js';
 import {openListener} from './listen.js';
 import {openStreamingServer} from './server.js';
 
-const run = promisify(execFile);
 const wanted = {containerId: 'c1', command: ['sh'], tty: false, stdin: false, stdout: true, stderr: false};
-
-/** A certificate of itself. */
-async function certificate(directory: string, name: string) {
-	const [certFile, keyFile] = [`${directory}/${name}.crt`, `${directory}/${name}.key`];
-	const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
-	await run('openssl', [
-		'req',
-		'-x509',
-		'-newkey',
-		'ec',
-		'-pkeyopt',
-		'ec_paramgen_curve:prime256v1',
-		'-nodes',
-		'-days',
-		'2',
-		...subject,
-		'-keyout',
-		keyFile,
-		'-out',
-		certFile,
-	]);
-	return {certFile, keyFile};
-}
 
 interface Answered {
 	readonly statusCode: number;
@@ -60,8 +35,8 @@ async function present(url: string, tls: ConnectionOptions): Promise<Answered> {
 
 async function serverWith(t: ExecutionContext, clientCa: boolean) {
 	const directory = await temporaryDirectory(t);
-	const own = await certificate(directory, 'server');
-	const client = await certificate(directory, 'client');
+	const own = await selfSigned(directory, 'server');
+	const client = await selfSigned(directory, 'client');
 	const tls = {...own, clientCaFile: clientCa ? client.certFile : null};
 	const server = await openStreamingServer({address: '127.0.0.1', port: 0, tls}, silentLog);
 	t.teardown(async () => await server.close());
@@ -94,7 +69,7 @@ test('with client authorities only a client with a certificate of theirs is serv
 
 test('a certificate that was renewed is used from then on; one that is broken leaves the old one', async t => {
 	const directory = await temporaryDirectory(t);
-	const {certFile, keyFile} = await certificate(directory, 'old');
+	const {certFile, keyFile} = await selfSigned(directory, 'old');
 	const said: string[] = [];
 	const log = {...silentLog, info: (_: object, text = '') => void said.push(text), error: (_: object, text = '') => void said.push(text)};
 	const {http, base, stop} = await openListener({address: '127.0.0.1', port: 0, tls: {certFile, keyFile, clientCaFile: null}}, log, 20);
@@ -115,7 +90,7 @@ test('a certificate that was renewed is used from then on; one that is broken le
 		await rename(`${directory}/next`, path);
 	};
 	t.is(await shown(), 'old');
-	const renewed = await certificate(directory, 'new');
+	const renewed = await selfSigned(directory, 'new');
 	await replace(keyFile, 'no key');
 	await until(/not usable/);
 	t.is(await shown(), 'old');
@@ -132,7 +107,7 @@ test('a certificate that was renewed is used from then on; one that is broken le
 
 test('files that are missing or no certificate are named', async t => {
 	const directory = await temporaryDirectory(t);
-	const {certFile, keyFile} = await certificate(directory, 'good');
+	const {certFile, keyFile} = await selfSigned(directory, 'good');
 	const open = (tls: {certFile: string; keyFile: string; clientCaFile: string | null}) => openListener({address: '127.0.0.1', port: 0, tls}, silentLog);
 	await t.throwsAsync(open({certFile: `${directory}/none`, keyFile, clientCaFile: null}), {
 		code: 'INVALID_ARGUMENT',
@@ -147,7 +122,7 @@ test('files that are missing or no certificate are named', async t => {
 	await t.throwsAsync(open({certFile, keyFile: empty, clientCaFile: null}), {message: /streaming\.tls_key_file: the file is empty/});
 	await t.throwsAsync(open({certFile, keyFile, clientCaFile: empty}), {message: /streaming\.tls_client_ca_file: the file is empty/});
 	await t.throwsAsync(open({certFile, keyFile, clientCaFile: keyFile}), {message: /streaming\.tls_client_ca_file: .* holds no certificate/});
-	const other = await certificate(directory, 'other');
+	const other = await selfSigned(directory, 'other');
 	await t.throwsAsync(open({certFile, keyFile: other.keyFile, clientCaFile: null}), {message: /are no certificate with its key/});
 });
 

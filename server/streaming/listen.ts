@@ -43,8 +43,6 @@ export interface Listening {
 	readonly http: Server | TlsServer;
 	/** "http://127.0.0.1:4711" */
 	readonly base: string;
-	/** Emitted with each socket that may send a request. */
-	readonly readyEvent: 'connection' | 'secureConnection';
 	/** Ends what runs for the listener itself; not the server. */
 	stop(): void;
 }
@@ -63,7 +61,7 @@ export async function openListener(options: StreamingOptions, log: Logger, reloa
 	if (!isLoopback(address) && (tls?.clientCaFile ?? null) === null)
 		log.warn({address, port}, 'streams are served beyond loopback to whoever has a URL; streaming.tls_client_ca_file would ask for a certificate');
 	const base = `${tls === null ? 'http' : 'https'}://${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
-	return {http, base, readyEvent: tls === null ? 'connection' : 'secureConnection', stop: () => stopped.abort()};
+	return {http, base, stop: () => stopped.abort()};
 }
 
 interface Reloading {

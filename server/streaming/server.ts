@@ -50,7 +50,7 @@ export interface StreamingServer {
 const STREAMS_TIMEOUT_MS = 30_000;
 /** Idle time as in the kubelet's streamingConnectionIdleTimeout. */
 const LIMITS: SpdyLimits = {maxStreams: 16, pingIntervalMs: 30_000, idleTimeoutMs: 4 * 3_600_000};
-/** Clients that have connected and said nothing yet. */
+/** Clients that have connected and not sent their request yet, nor finished their TLS handshake. */
 const MAX_HALF_OPEN = 1024;
 /** Two channels each, and base64 has a character per channel. */
 const MAX_WEBSOCKET_PORTS = 32;
@@ -68,11 +68,11 @@ export async function openStreamingServer(
 	times: StreamingTimes = {streamsTimeoutMs: STREAMS_TIMEOUT_MS, limits: LIMITS},
 ): Promise<StreamingServer> {
 	const pending = new TokenTable<Pending>();
-	const {http, base, readyEvent, stop} = await openListener(options, log);
+	const {http, base, stop} = await openListener(options, log);
 	const acceptor = new WebSocketAcceptor();
 	const halfOpen = new HalfOpenSockets(MAX_HALF_OPEN);
 	const closing = new AbortController();
-	http.on(readyEvent, (socket: Socket) => halfOpen.add(socket));
+	http.on('connection', (socket: Socket) => halfOpen.add(socket));
 	http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
 		socket.on('error', () => socket.destroy());
 		const found = findPending(pending, request);
