@@ -305,6 +305,10 @@ class Store implements ImageStore {
 		await this.#parts.layers.collect(await this.#parts.snapshots.remove(key));
 	}
 
+	snapshotDir(key: string): string {
+		return this.#parts.snapshots.dirOf(key);
+	}
+
 	async snapshotUsages(keys: readonly string[]): Promise<ReadonlyMap<string, CountedUsage>> {
 		return await this.#parts.snapshots.usages(keys);
 	}

@@ -191,6 +191,8 @@ export interface ImageStore {
 	prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot>;
 	/** Idempotent. */
 	removeSnapshot(key: string): Promise<void>;
+	/** The directory of a writable layer, whether it is there or not; its files are in "diff" below it. */
+	snapshotDir(key: string): string;
 	/** Of writable layers by key, and when each was counted; what is not known is missing. Counted, not walked. */
 	snapshotUsages(keys: readonly string[]): Promise<ReadonlyMap<string, CountedUsage>>;
 	/** Keys of all snapshots, for recovery to compare. */

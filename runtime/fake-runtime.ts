@@ -61,6 +61,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 			netnsDir: join(rootDir, 'netns'),
 			cgroupRoot: '/berth-test',
 			cgroupDriver: 'cgroupfs',
+			identity: 'berth',
 			busSocketPath: '/none',
 			maxLogLineBytes: 16384,
 			defaultCapabilities: ['CAP_CHOWN'],

@@ -129,7 +129,7 @@ function toShimParts(
 ): ShimParts {
 	const {native, clock, log, launcherBinaryPath, loadShimWire} = parts;
 	const {runDir, rootDir} = options;
-	return {launcher, kernel: native.kernel, clock, log, cgroups, runDir, rootDir, launcherBinaryPath, loadWire: loadShimWire};
+	return {launcher, kernel: native.kernel, clock, log, cgroups, naming: options, runDir, rootDir, launcherBinaryPath, loadWire: loadShimWire};
 }
 
 /** Facts from the monitors, on their way up. They may come as soon as the launcher is connected; recovery reads the same from the monitors' lists. */

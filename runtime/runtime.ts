@@ -7,6 +7,7 @@ import type {ImageStore} from '../image/image.js';
 import type {Kernel, Launcher} from '../native/native.js';
 import type {CgroupDriver} from './cgroup/driver.js';
 import type {CgroupHierarchies} from './cgroup/hierarchies.js';
+import type {Identity} from './cgroup/names.js';
 import type {Endings} from './container/endings.js';
 import type {EventBus} from './events/bus.js';
 import type {HandlerOptions} from './handler/handler.js';
@@ -30,6 +31,8 @@ export interface RuntimeOptions {
 	/** The cgroup below which pods without a cgroup_parent go, and launcher and monitors ("/berth"). */
 	readonly cgroupRoot: string;
 	readonly cgroupDriver: CgroupDriver['name'];
+	/** For whom cAdvisor is to take the daemon: it tells containers by the names of their cgroups. */
+	readonly identity: Identity;
 	/** Where the systemd driver finds the system's D-Bus. */
 	readonly busSocketPath: string;
 	readonly maxLogLineBytes: number;

@@ -121,6 +121,11 @@ export const KEYS = {
 	root_dir: key(absolutePath, '/var/lib/berth', 'Persistent state: images, writable layers, the journal. One daemon per directory.'),
 	run_dir: key(absolutePath, '/run/berth', 'Volatile state, on a tmpfs: sockets of launcher and monitors, exit records.'),
 	socket: key(absolutePath, '/run/berth/berth.sock', 'The CRI socket; at most 107 bytes. Mode 0660.'),
+	identity: key(
+		oneOf('berth', 'cri-o'),
+		'berth',
+		'"cri-o": cAdvisor in the kubelet takes the daemon for CRI-O, so that /metrics/cadvisor has the labels and network of pods: the socket, which must be /var/run/crio/crio.sock then, also answers GET /info and GET /containers/<id>, and cgroups of containers are named crio-<id>. What runs keeps its names.',
+	),
 	netns_dir: key(absolutePath, '/run/netns', 'Where the network namespaces of pods are pinned, for CNI plugins and `ip netns`.'),
 	cgroup_root: key(
 		v.pipe(absolutePath, v.regex(/[^/]$/, 'must not end with "/"')),

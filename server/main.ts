@@ -13,6 +13,8 @@ import {openRuntime, readBootId} from '../runtime/open-runtime.js';
 import type {Daemon} from './call.js';
 import type {Config} from './config-schema.js';
 import {takeDaemonLock} from './daemon-lock.js';
+import {openCrioSocket} from './crio/listen.js';
+import type {SharedSocket} from './crio/shared-socket.js';
 import {createGrpcServer, shutDown} from './grpc-server.js';
 import {assertHost} from './host.js';
 import {openMetricsEndpoint} from './metrics-endpoint.js';
@@ -50,8 +52,9 @@ export async function serve(config: Config, log: Logger, {notifySocket, proxy}: 
 	try {
 		const daemon = await openDaemon(config, {proxy, log, closing});
 		const server = createGrpcServer(daemon);
-		await bindSocket(server, config.socket);
-		closing.add('close the CRI socket', () => closeServer(server, config.socket));
+		const shared = config.identity === 'cri-o' ? await openCrioSocket({runtime: daemon.runtime, grpc: server, clock: systemClock, log}, config.socket) : null;
+		await bindSocket(shared?.server ?? server, config.socket);
+		closing.add('close the CRI socket', () => closeServer(server, shared, config.socket));
 		// They would keep the server open for as long as it waits for calls in flight.
 		closing.add('end the event streams', async () => daemon.runtime.events.close());
 		const notify = notifier(daemon.runtime.kernel, notifySocket, log);
@@ -102,7 +105,8 @@ async function openDaemon(config: Config, {proxy, log, closing}: Opening): Promi
 	return {runtime: opened.runtime, streaming, log, facts};
 }
 
-async function closeServer(server: Server, socketPath: string): Promise<void> {
+async function closeServer(server: Server, shared: SharedSocket | null, socketPath: string): Promise<void> {
+	shared?.close();
 	await shutDown(server, SHUTDOWN_GRACE_MS, systemClock.sleep);
 	await rm(socketPath, {force: true});
 }

@@ -18,6 +18,7 @@ export function toRuntimeOptions(config: Config, bootId: string): RuntimeOptions
 		netnsDir: config.netns_dir,
 		cgroupRoot: config.cgroup_root,
 		cgroupDriver: config.runtime.cgroup_driver,
+		identity: config.identity,
 		busSocketPath: '/run/dbus/system_bus_socket',
 		maxLogLineBytes: config.runtime.max_log_line_bytes,
 		defaultCapabilities: config.runtime.default_capabilities,

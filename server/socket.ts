@@ -1,6 +1,6 @@
 import {ServerCredentials, type Server} from '@grpc/grpc-js';
 import {chmod, lstat, mkdir, mkdtemp, rename, rm} from 'node:fs/promises';
-import {createConnection} from 'node:net';
+import {createConnection, type Server as NetServer} from 'node:net';
 import {dirname, join} from 'node:path';
 import {InvalidArgumentError, UnavailableError} from '../base/errors.js';
 
@@ -20,7 +20,7 @@ const SOCKET_MODE = 0o660;
  *
  * @throws {InvalidArgumentError} the path is too long, or something else than a socket lies there. {UnavailableError} a daemon answers on it.
  */
-export async function bindSocket(server: Server, path: string): Promise<void> {
+export async function bindSocket(server: Server | NetServer, path: string): Promise<void> {
 	const directory = dirname(path);
 	if (Math.max(Buffer.byteLength(path), Buffer.byteLength(directory) + PRIVATE_PART_BYTES) > MAX_SOCKET_PATH_BYTES) {
 		throw new InvalidArgumentError(`socket: ${path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes, which unix(7) does not allow`, {field: 'socket'});
@@ -38,9 +38,10 @@ export async function bindSocket(server: Server, path: string): Promise<void> {
 	}
 }
 
-async function bind(server: Server, path: string): Promise<void> {
+async function bind(server: Server | NetServer, path: string): Promise<void> {
 	await new Promise<void>((resolve, reject) => {
-		server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), error => (error === null ? resolve() : reject(error)));
+		if ('bindAsync' in server) server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), error => (error === null ? resolve() : reject(error)));
+		else server.once('error', reject).listen({path}, resolve);
 	});
 }
 

@@ -42,6 +42,8 @@ export interface DaemonChoices {
 	readonly image?: string | ((places: Places) => string);
 	/** Lines of the config's table [runtime], and tables below it. */
 	readonly runtime?: string;
+	/** The config's `identity`. */
+	readonly identity?: 'berth' | 'cri-o';
 	/** The root directory is a tmpfs of this size: a disk that can be full. */
 	readonly rootDirMiB?: number;
 	/** Files to lie in the CNI conf dir, by name. */
@@ -54,12 +56,12 @@ export interface DaemonChoices {
 }
 
 export async function startDaemon(registry: Pick<Registry, 'url'>, choices: DaemonChoices = {}): Promise<Daemon> {
-	const {network = '', runtime = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, rootDirMiB, env = {}} = choices;
+	const {network = '', runtime = '', networkConfigs = {}, logLevel = 'debug', rootDir = null, rootDirMiB, env = {}, identity = 'berth'} = choices;
 	const places = newPlaces(rootDir);
 	const image = typeof choices.image === 'function' ? choices.image(places) : (choices.image ?? '');
 	for (const directory of [places.rootDir, places.runDir, places.netnsDir, places.confDir, places.scratchDir]) await mkdir(directory, {recursive: true});
 	if (rootDirMiB !== undefined) await runOk(['mount', '-t', 'tmpfs', '-o', `size=${rootDirMiB}m,mode=700`, 'tmpfs', places.rootDir]);
-	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image, runtime}));
+	await writeFile(places.configFile, toConfigText(places, {hosts: HOSTS, mirror: registry.url, logLevel, network, image, runtime, identity}));
 	// crictl refuses to start without one; the endpoints are given as flags.
 	await writeFile(join(places.baseDir, 'crictl.yaml'), 'timeout: 60\n');
 	for (const [name, config] of Object.entries(networkConfigs)) await writeFile(join(places.confDir, name), JSON.stringify(config));

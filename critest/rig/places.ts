@@ -62,15 +62,17 @@ export interface ConfigChoices {
 	readonly image: string;
 	/** Lines of the table [runtime], and tables below it. */
 	readonly runtime: string;
+	readonly identity: string;
 }
 
-export function toConfigText(places: Places, {hosts, mirror, logLevel, network, image, runtime}: ConfigChoices): string {
+export function toConfigText(places: Places, {hosts, mirror, logLevel, network, image, runtime, identity}: ConfigChoices): string {
 	const quoted = (text: string): string => JSON.stringify(text);
 	return `root_dir = ${quoted(places.rootDir)}
 run_dir = ${quoted(places.runDir)}
 socket = ${quoted(places.socket)}
 netns_dir = ${quoted(places.netnsDir)}
 cgroup_root = ${quoted(places.cgroupRoot)}
+identity = ${quoted(identity)}
 [log]
 level = "${logLevel}"
 format = "json"

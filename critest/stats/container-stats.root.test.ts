@@ -156,7 +156,7 @@ test.serial('what a container writes into its layer is counted within moments, a
 		({writable_layer: layer}) => BigInt(layer?.timestamp ?? 0) > writtenAtNs,
 		40_000,
 	);
-	const upper = join(daemon.places.rootDir, 'containers', id, 'upper');
+	const upper = join(daemon.places.rootDir, 'containers', id, 'diff');
 	const du = await run(['du', '-s', '-B1', upper]);
 	const duBytes = BigInt(du.stdout.split('\t')[0] ?? 0);
 	const used = valueOf(complete.writable_layer?.used_bytes);

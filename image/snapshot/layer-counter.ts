@@ -14,7 +14,7 @@ const STEP_ENTRIES = 2000;
 /** Between two steps, so many times what the step took: at most a tenth of one core and of one disk's time, however much there is to count. */
 const PAUSE_FACTOR = 9;
 const MIN_PAUSE_MS = 1;
-/** What upper/ and work/ themselves take. */
+/** What diff/ and work/ themselves take. */
 const EMPTY: Usage = {bytes: 8192, inodes: 2};
 const NOTHING: Usage = {bytes: 0, inodes: 0};
 

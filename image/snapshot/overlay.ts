@@ -20,7 +20,7 @@ export interface OverlayParts {
 	readonly log: Logger;
 }
 
-/** Writable layers for overlay: containers/<key>/{upper,work}. The mount itself is made by the container's init, in its own mount namespace. */
+/** Writable layers for overlay: containers/<key>/{diff,work}; cAdvisor, when it takes us for CRI-O, measures "diff". The mount itself is made by the container's init, in its own mount namespace. */
 export class OverlaySnapshots implements Snapshotter {
 	readonly #dir: string;
 	readonly #parts: OverlayParts;
@@ -65,14 +65,15 @@ export class OverlaySnapshots implements Snapshotter {
 
 	async prepare(key: string, chainIds: readonly string[], owner: Owner | null): Promise<Snapshot> {
 		const dir = join(this.#dir, key);
-		const snapshot = {lowerDirs: this.#layers.lowerDirs(chainIds), upperDir: join(dir, 'upper'), workDir: join(dir, 'work')};
-		if (this.#snapshots.has(key)) return snapshot;
-		this.#snapshots.set(key, {chainIds, projectId: null});
+		const known = this.#snapshots.get(key);
+		const snapshot = {lowerDirs: this.#layers.lowerDirs(chainIds), upperDir: join(dir, known?.upper ?? UPPER), workDir: join(dir, 'work')};
+		if (known !== undefined) return snapshot;
+		this.#snapshots.set(key, {chainIds, projectId: null, upper: UPPER});
 		this.#layers.retain(chainIds);
 		try {
 			await mkdir(dir, {mode: 0o711});
 			await Promise.all([mkdir(snapshot.upperDir, {mode: 0o755}), mkdir(snapshot.workDir, {mode: 0o700})]);
-			const record = {chainIds, projectId: await this.#assignProject(snapshot)};
+			const record = {chainIds, projectId: await this.#assignProject(snapshot), upper: UPPER};
 			this.#show(key, record, true);
 			const steps = [
 				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, ...record}), {mode: 0o600}),
@@ -105,6 +106,10 @@ export class OverlaySnapshots implements Snapshotter {
 		return record.chainIds;
 	}
 
+	dirOf(key: string): string {
+		return join(this.#dir, key);
+	}
+
 	keys(): readonly string[] {
 		return [...this.#snapshots.keys()];
 	}
@@ -129,7 +134,7 @@ export class OverlaySnapshots implements Snapshotter {
 		this.#snapshots.set(key, record);
 		// Without the quota that an earlier daemon had, the layer is walked.
 		const projectId = this.#quota === null ? null : record.projectId;
-		this.#counter.add(key, {path: join(this.#dir, key, 'upper'), projectId}, isNew);
+		this.#counter.add(key, {path: join(this.#dir, key, record.upper), projectId}, isNew);
 	}
 
 	/** Both, because overlay makes files in one and renames them into the other. null: none; the layer is walked then. */
@@ -156,13 +161,17 @@ interface SnapshotRecord {
 	readonly chainIds: readonly string[];
 	/** null: it has none, as those of earlier versions. */
 	readonly projectId: number | null;
+	/** The directory of its files; "upper" for those of earlier versions. */
+	readonly upper: string;
 }
+
+const UPPER = 'diff';
 
 async function readRecord(dir: string): Promise<SnapshotRecord | null> {
 	try {
-		const {chainIds, projectId = null} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as Partial<Record<keyof SnapshotRecord, unknown>>;
+		const {chainIds, projectId = null, upper = 'upper'} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as Partial<Record<keyof SnapshotRecord, unknown>>;
 		if (!Array.isArray(chainIds) || !chainIds.every(id => typeof id === 'string')) return null;
-		return {chainIds, projectId: typeof projectId === 'number' ? projectId : null};
+		return {chainIds, projectId: typeof projectId === 'number' ? projectId : null, upper: upper === UPPER ? UPPER : 'upper'};
 	} catch {
 		return null;
 	}

@@ -6,6 +6,8 @@ export interface Snapshotter {
 	prepare(key: string, chainIds: readonly string[], owner: Owner | null): Promise<Snapshot>;
 	/** Idempotent. @returns the layers that it kept, for collection. */
 	remove(key: string): Promise<readonly string[]>;
+	/** Where it is, or would be. */
+	dirOf(key: string): string;
 	keys(): readonly string[];
 	/** Of writable layers by key, as last counted, and when that was; what is not known is missing. No work that grows with what is in them. */
 	usages(keys: readonly string[]): Promise<ReadonlyMap<string, CountedUsage>>;

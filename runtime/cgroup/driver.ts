@@ -19,12 +19,22 @@ export interface CgroupDriver {
 	readonly launcherPath: string | null;
 	openLauncher(pid: number): Promise<void>;
 	/** Puts the pod's keeper, which runs, where it belongs. Before the pod's first container. Idempotent. */
-	openPod(pod: {readonly sandboxId: string; readonly podPath: string; readonly pid: number}): Promise<void>;
+	openPod(pod: PodPlace): Promise<void>;
 	/** After the pod's end. Idempotent: unknown is success. */
 	closePod(sandboxId: string): Promise<void>;
 	/** Makes limits known to whoever may write the files anew. They are in the files already. */
 	updatePod(sandboxId: string, resources: ResourceFacts): Promise<void>;
 	close(): void;
+}
+
+/** Where a pod's keeper goes. */
+export interface PodPlace {
+	readonly sandboxId: string;
+	readonly podPath: string;
+	/** Of the keeper. */
+	readonly pid: number;
+	/** The cgroup in the pod's that is for it alone, where the driver makes one. */
+	readonly leaf: string;
 }
 
 /** Paths of cgroups, made by berth's monitors. @param cgroupRoot "/berth". */

@@ -1,6 +1,6 @@
 import test from 'ava';
 import {InvalidArgumentError, UnavailableError} from '../../base/errors.js';
-import {absoluteDirs, assertCgroupPath, detectCgroups, mountSpecs, openCgroups, toContainerCgroupPath, v1Dir} from './hierarchies.js';
+import {absoluteDirs, assertCgroupPath, detectCgroups, mountSpecs, openCgroups, v1Dir} from './hierarchies.js';
 
 const HYBRID = `23 20 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw
 31 23 0:28 / /sys/fs/cgroup ro shared:9 - tmpfs tmpfs ro,mode=755
@@ -80,5 +80,3 @@ for (const path of ['kubepods', '', '/a/../../etc', '/a/./b', '/..', '/a\0', '/a
 		t.throws(() => absoluteDirs(detectCgroups(UNIFIED), path), {instanceOf: InvalidArgumentError});
 	});
 }
-
-test("a container has its cgroup in the pod's", t => t.is(toContainerCgroupPath('/kubepods/pod1/', 'c1'), '/kubepods/pod1/c1'));

@@ -126,8 +126,3 @@ export function assertCgroupPath(field: string, path: string): void {
 	if (!path.startsWith('/') || path.includes('\0') || path.includes('\n') || parts.some(part => part === '.' || part === '..' || part.length > 255))
 		throw new InvalidArgumentError(`${field} "${path}" must be absolute, without "." and "..", each part at most 255 long`, {field});
 }
-
-/** Of a container in its pod's cgroup. */
-export function toContainerCgroupPath(cgroupParent: string, containerId: string): string {
-	return join(cgroupParent, containerId);
-}

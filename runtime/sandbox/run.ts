@@ -3,6 +3,8 @@ import {Rollback} from '../../base/rollback.js';
 import type {PodSandboxConfig__Output} from '../../proto/cri.js';
 import type {MonitorRequest} from '../../native/native.js';
 import type {Attachment} from '../../cni/cni.js';
+import type {PodPlace} from '../cgroup/driver.js';
+import {toPodCgroupName} from '../cgroup/names.js';
 import type {PodRuntime, RuntimeHandler} from '../handler/handler.js';
 import type {Runtime} from '../runtime.js';
 import {explain} from '../spec/explain.js';
@@ -77,15 +79,20 @@ async function createPod(handler: RuntimeHandler, intent: SandboxRecord, request
 /** @returns the pod's addresses; none on the host's network. */
 async function makeNetworkedMonitor(runtime: Runtime, {intent, handler}: Plan, signal: AbortSignal): Promise<readonly string[]> {
 	const {selinux} = await hostFacts();
-	const place = {hierarchies: runtime.cgroups, shmSizeBytes: runtime.options.shmSizeBytes, selinux};
+	const place = {hierarchies: runtime.cgroups, shmSizeBytes: runtime.options.shmSizeBytes, selinux, naming: runtime.options};
 	const monitor = await createPod(handler, intent, toMonitorRequest(intent, place));
 	runtime.monitors.add(monitor);
-	await runtime.cgroupDriver.openPod({sandboxId: intent.id, podPath: intent.cgroupParent, pid: monitor.pid});
+	await runtime.cgroupDriver.openPod(toPlace(runtime, intent, monitor.pid));
 	throwIfCancelled(signal, 'RunPodSandbox');
 	const ips = intent.attachment === null ? [] : await attachNetwork(runtime, intent.attachment, {pid: monitor.pid, signal});
 	throwIfCancelled(signal, 'RunPodSandbox');
 	await monitor.whenNetworked?.();
 	return ips;
+}
+
+/** Where the keeper goes, should its cgroup be the driver's to make. */
+function toPlace({options}: Runtime, intent: SandboxRecord, pid: number): PodPlace {
+	return {sandboxId: intent.id, podPath: intent.cgroupParent, pid, leaf: toPodCgroupName(options, intent) ?? 'monitor'};
 }
 
 async function attachNetwork(runtime: Runtime, attachment: Attachment, pod: {readonly pid: number; readonly signal: AbortSignal}): Promise<readonly string[]> {

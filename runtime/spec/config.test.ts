@@ -91,6 +91,8 @@ for (const [name, changes, message] of [
 	});
 }
 
+const NAMING = {identity: 'berth', cgroupDriver: 'cgroupfs'} as const;
+
 test('a monitor gets the namespaces that the pod does not share with the node', t => {
 	const hierarchies = detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n');
 	const request = (changes: object) =>
@@ -102,7 +104,7 @@ test('a monitor gets the namespaces that the pod does not share with the node', 
 				namespaces: {network: 'pod', pid: 'pod', ipc: 'pod', targetId: '', ...changes},
 				config: {...pod.config, sysctls: {}},
 			},
-			{hierarchies, shmSizeBytes: 64 << 20, selinux: false},
+			{hierarchies, shmSizeBytes: 64 << 20, selinux: false, naming: NAMING},
 		);
 	t.like(request({}), {
 		sandboxId: pod.id,
@@ -128,7 +130,7 @@ test('toSandboxFacts keeps what status shows', t => {
 	const labelled = sandboxConfig(podSecurity({selinux_options}));
 	const mountLabel = 'system_u:object_r:container_file_t:s0:c1';
 	t.is(toSandboxFacts(labelled).mountLabel, mountLabel);
-	const place = {hierarchies: detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n'), shmSizeBytes: 1};
+	const place = {hierarchies: detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n'), shmSizeBytes: 1, naming: NAMING};
 	for (const selinux of [true, false])
 		t.is(toMonitorRequest({...pod, config: toSandboxFacts(labelled)}, {...place, selinux}).mountLabel, selinux ? mountLabel : null);
 });

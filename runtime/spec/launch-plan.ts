@@ -7,7 +7,7 @@ import {toCdiChanges} from '../cdi/edits.js';
 import {findCdiEdits, toCdiNames} from '../cdi/find.js';
 import {toCgroupExtras} from '../cgroup/annotations.js';
 import {toExtraPlan, withExtra} from '../cgroup/extra-plan.js';
-import {toContainerCgroupPath} from '../cgroup/hierarchies.js';
+import {toCgroupName} from '../cgroup/names.js';
 import {toContainerCgroupPlan} from '../cgroup/plan.js';
 import {toResourceFacts} from '../cgroup/resources.js';
 import {assertRunning, type ContainerRecord, type MountFacts} from '../container/record.js';
@@ -67,7 +67,7 @@ export async function planLaunch(
 	const cdi = toCdiChanges(await findCdiEdits(runtime.options.cdiSpecDirs, toCdiNames(config)));
 	const [devices, filter] = await Promise.all([findDevices(config, cdi.deviceNodes), runtime.seccomp.choose(toSeccompChoice(config), capabilities.bounding)]);
 	const process = toProcess({sandbox, config, image, capabilities, seccomp: filter?.program ?? null, rlimits: runtime.options.defaultRlimits, labels, cdi});
-	const cgroupPath = toContainerCgroupPath(sandbox.cgroupParent, id);
+	const cgroupPath = join(sandbox.cgroupParent, toCgroupName(runtime.options, id));
 	const resources = toResourceFacts(config.linux?.resources ?? null);
 	const cgroup = await planCgroup(runtime, input, {cgroupPath, resources, deviceRules: devices.rules});
 	const targetPid = findTargetPid(runtime, config, sandbox);

@@ -1,6 +1,7 @@
 import {isIP} from 'node:net';
+import {join} from 'node:path';
 import {InvalidArgumentError} from '../../base/errors.js';
-import type {MonitorRequest} from '../../native/native.js';
+import type {CgroupPlan, MonitorRequest} from '../../native/native.js';
 import {
 	NamespaceMode,
 	Protocol,
@@ -9,8 +10,10 @@ import {
 	type PodSandboxConfig__Output,
 } from '../../proto/cri.js';
 import type {CgroupHierarchies} from '../cgroup/hierarchies.js';
+import {toPodCgroupDirs, toPodCgroupName, type CgroupNaming} from '../cgroup/names.js';
 import {toSandboxCgroupPlan} from '../cgroup/plan.js';
 import {assertResources, toResourceFacts} from '../cgroup/resources.js';
+import {isPodScope} from '../cgroup/systemd/slices.js';
 import type {SandboxConfigFacts, SandboxRecord} from '../sandbox/record.js';
 import {assertAnnotations, toShmSizeBytes, toTimeOffsets} from './annotations.js';
 import {assertPidOptions} from './pid-options.js';
@@ -119,10 +122,11 @@ export interface MonitorPlace {
 	readonly shmSizeBytes: number;
 	/** The kernel has it: /dev/shm is labelled. */
 	readonly selinux: boolean;
+	readonly naming: CgroupNaming;
 }
 
 /** What the monitor of the pod is made with. */
-export function toMonitorRequest(record: SandboxRecord, {hierarchies, shmSizeBytes, selinux}: MonitorPlace): MonitorRequest {
+export function toMonitorRequest(record: SandboxRecord, {hierarchies, shmSizeBytes, selinux, naming}: MonitorPlace): MonitorRequest {
 	const own = {network: record.namespaces.network !== 'node', ipc: record.namespaces.ipc !== 'node'};
 	return {
 		sandboxId: record.id,
@@ -132,10 +136,17 @@ export function toMonitorRequest(record: SandboxRecord, {hierarchies, shmSizeByt
 		sysctls: toSysctls(record.config.sysctls, own),
 		shmSizeBytes: own.ipc ? toShmSizeBytes(record.annotations, shmSizeBytes) : null,
 		// The kubelet sets the pod's limits itself, on the cgroup that it names as parent.
-		cgroup: toSandboxCgroupPlan(hierarchies, record.cgroupParent, null),
+		cgroup: withPodCgroup(toSandboxCgroupPlan(hierarchies, record.cgroupParent, null), record, {hierarchies, naming}),
 		userNamespace: record.userNamespace,
 		mountLabel: selinux ? (record.config.mountLabel ?? null) : null,
 	};
+}
+
+/** In a scope of systemd's it is the monitor's own, which is made when that is moved there. */
+function withPodCgroup(plan: CgroupPlan, record: SandboxRecord, {hierarchies, naming}: Pick<MonitorPlace, 'hierarchies' | 'naming'>): CgroupPlan {
+	const name = toPodCgroupName(naming, record);
+	if (name === null || isPodScope(record.cgroupParent)) return plan;
+	return {...plan, dirs: [...plan.dirs, ...toPodCgroupDirs(hierarchies, join(record.cgroupParent, name))]};
 }
 
 /** What of the config is kept in the record. */

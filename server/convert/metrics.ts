@@ -24,7 +24,8 @@ export function toPodMetrics({metadata}: SandboxRecord, {sandboxId, metrics, con
 	};
 }
 
-function toImageName({image}: ContainerRecord): string {
+/** As its users know it. */
+export function toImageName({image}: ContainerRecord): string {
 	return image.userSpecified || image.asked;
 }
 

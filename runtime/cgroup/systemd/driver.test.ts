@@ -77,7 +77,7 @@ test("a pod's scope is made of its monitor and that one's children, which go to 
 	const podPath = driver.toPodPath(ID, 'kubepods-pod1.slice');
 	await mkdir(join(mountpoint, podPath), {recursive: true});
 	await writeFile(join(mountpoint, podPath, 'cgroup.procs'), '100\n101\n102\n');
-	await driver.openPod({sandboxId: ID, podPath, pid: 100});
+	await driver.openPod({sandboxId: ID, podPath, pid: 100, leaf: 'monitor'});
 	t.like(scopes, [{name: `berth-${ID}.scope`, slice: 'kubepods-pod1.slice', pids: [100, 101, 102]}]);
 	t.is(await readFile(join(mountpoint, podPath, 'monitor/cgroup.procs'), 'utf8'), '100\n101\n102\n');
 	await driver.closePod(ID);

@@ -47,11 +47,11 @@ export function systemdDriver({units, kernel, cgroups, cgroupRoot}: SystemdDrive
 		isOwn: () => true,
 		launcherPath: null,
 		openLauncher: async pid => await units.startScope({name: `${name}-launcher.scope`, slice, description: 'berth: launcher of pods', pids: [pid]}),
-		openPod: async ({sandboxId, podPath, pid}) => {
+		openPod: async ({sandboxId, podPath, pid, leaf}) => {
 			// The monitor's own children, such as the pod's init, began where the launcher is.
 			const pids = [pid, ...(await readNumbers(kernel, `/proc/${pid}/task/${pid}/children`))];
 			await units.startScope({name: toScopeName(sandboxId), slice: toSliceOf(podPath), description: `berth: pod sandbox ${sandboxId}`, pids});
-			await moveDown(kernel, dirOf(podPath));
+			await moveDown(kernel, dirOf(podPath), leaf);
 		},
 		closePod: async sandboxId => await units.stop(toScopeName(sandboxId)),
 		updatePod: async (sandboxId, resources) => {
@@ -63,8 +63,8 @@ export function systemdDriver({units, kernel, cgroups, cgroupRoot}: SystemdDrive
 }
 
 /** A cgroup that gives controllers to those below it has no processes itself (cgroup-v2.rst, "No Internal Process Constraint"). */
-async function moveDown(kernel: SystemdDriverParts['kernel'], scopeDir: string): Promise<void> {
-	const leaf = join(scopeDir, 'monitor');
+async function moveDown(kernel: SystemdDriverParts['kernel'], scopeDir: string, name: string): Promise<void> {
+	const leaf = join(scopeDir, name);
 	await mkdir(leaf, {recursive: true, mode: 0o755});
 	for (const pid of await readNumbers(kernel, join(scopeDir, 'cgroup.procs'))) await kernel.writeFile(join(leaf, 'cgroup.procs'), String(pid));
 }

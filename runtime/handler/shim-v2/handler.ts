@@ -6,6 +6,7 @@ import type {Logger} from '../../../base/log.js';
 import type {Kernel, Launcher, MonitorRequest} from '../../../native/native.js';
 import type {ShimWire} from '../../../proto/shim.js';
 import {absoluteDirs, type CgroupHierarchies} from '../../cgroup/hierarchies.js';
+import {toPodCgroupName, type CgroupNaming} from '../../cgroup/names.js';
 import type {SandboxRecord} from '../../sandbox/record.js';
 import type {HandlerOptions, RuntimeHandler} from '../handler.js';
 import {serveShimEvents, shimEventsPath} from './events.js';
@@ -22,6 +23,7 @@ export interface ShimParts {
 	readonly clock: Clock;
 	readonly log: Logger;
 	readonly cgroups: CgroupHierarchies;
+	readonly naming: CgroupNaming;
 	readonly runDir: string;
 	readonly rootDir: string;
 	/** Is also the program "pause". */
@@ -88,7 +90,7 @@ export class Shims {
 	}
 
 	#toHost(options: HandlerOptions): ShimHost {
-		const {kernel, clock, log, runDir, rootDir, cgroups} = this.#parts;
+		const {kernel, clock, log, runDir, rootDir, cgroups, naming} = this.#parts;
 		const socketDir = join(runDir, 's');
 		return {
 			kernel,
@@ -107,6 +109,7 @@ export class Shims {
 				env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
 			},
 			shimCgroups: (record: SandboxRecord) => absoluteDirs(cgroups, join(record.cgroupParent, `shim-${record.id}`)),
+			pauseCgroupName: (record: SandboxRecord) => toPodCgroupName(naming, record) ?? record.id,
 			takeOom: taskId => this.#ooms.delete(taskId),
 		};
 	}

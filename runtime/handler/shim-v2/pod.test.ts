@@ -88,6 +88,7 @@ async function reconnectPod(t: ExecutionContext, known: readonly string[], conta
 		options: null,
 		pauseDir: '/none',
 		shimCgroups: () => [],
+		pauseCgroupName: ({id}) => id,
 		takeOom: () => false,
 	};
 	const pod = new ShimPod(host, {id: POD} as SandboxRecord, {monitor, shmSizeBytes: null});

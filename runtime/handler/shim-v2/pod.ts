@@ -55,6 +55,8 @@ export interface ShimHost {
 	readonly pauseDir: string;
 	/** Of a pod's cgroup, in each hierarchy, where the shim itself goes. */
 	shimCgroups(record: SandboxRecord): readonly string[];
+	/** In a pod's cgroup, where its first process goes. */
+	pauseCgroupName(record: SandboxRecord): string;
 	/** Whether the shim has told that the task was out of memory. Asked once, at its end. */
 	takeOom(taskId: string): boolean;
 }
@@ -249,7 +251,7 @@ export class ShimPod implements PodRuntime {
 	}
 
 	#place(): PodPlace {
-		return {record: this.#record, monitorPid: this.pid, pausePid: this.#pausePid, shmDir: this.#bundles.shmDir};
+		return {record: this.#record, monitorPid: this.pid, pausePid: this.#pausePid, shmDir: this.#bundles.shmDir, cgroupName: this.#host.pauseCgroupName(this.#record)};
 	}
 
 	#execPlace({containerId}: ExecRequest): ExecPlace {

@@ -45,7 +45,7 @@ const spec = {
 const facts = {cgroupPath: '/pod/c', resources: {...NO_RESOURCES, cpuShares: 512n, memoryLimitBytes: 1n << 26n}, deviceRules: 'all', seccomp: null} as const;
 const user = {uid: 5, gid: 6, supplementalGids: [6, 7]};
 const record = {...sandboxRecord('pod'), annotations: {'io.katacontainers.config.hypervisor.default_vcpus': '2', other: 'x'}};
-const pod: PodPlace = {record, monitorPid: 100, pausePid: 200, shmDir: '/run/shm'};
+const pod: PodPlace = {record, monitorPid: 100, pausePid: 200, shmDir: '/run/shm', cgroupName: 'crio-p'};
 
 interface Config {
 	readonly process: {readonly user: object; readonly oomScoreAdj: number};
@@ -113,6 +113,7 @@ test("the pod's own task has PIDs of its own unless the pod has the node's", t =
 	const types = (pid: 'pod' | 'node'): readonly string[] => {
 		const config = toPauseSpec({...pod, record: {...record, namespaces: {...record.namespaces, pid}}}) as Config;
 		t.is(config.annotations['io.kubernetes.cri.container-type'], 'sandbox');
+		t.like(config.linux, {cgroupsPath: `${record.cgroupParent}/crio-p`});
 		return config.linux.namespaces.map(each => (each as {type: string}).type);
 	};
 	t.deepEqual(types('pod'), ['mount', 'pid', 'network', 'ipc', 'uts']);

@@ -13,6 +13,8 @@ export interface PodPlace {
 	readonly pausePid: number;
 	/** Of the pod's /dev/shm on the host. */
 	readonly shmDir: string;
+	/** Of the cgroup of the pod's first process, in the pod's. */
+	readonly cgroupName: string;
 }
 
 interface OciConfig {
@@ -50,7 +52,7 @@ export function toShimSpec(
 }
 
 /** config.json of the pod's first process, which only waits. */
-export function toPauseSpec({record, monitorPid}: PodPlace): object {
+export function toPauseSpec({record, monitorPid, cgroupName}: PodPlace): object {
 	return {
 		ociVersion: '1.0.2',
 		process: {user: {uid: 0, gid: 0}, args: ['/pause'], env: ['PATH=/'], cwd: '/', capabilities: {}, noNewPrivileges: true},
@@ -62,7 +64,7 @@ export function toPauseSpec({record, monitorPid}: PodPlace): object {
 		],
 		annotations: toAnnotations(record, 'sandbox'),
 		linux: {
-			cgroupsPath: `${record.cgroupParent}/${record.id}`,
+			cgroupsPath: `${record.cgroupParent}/${cgroupName}`,
 			namespaces: [{type: 'mount'}, ...(record.namespaces.pid === 'node' ? [] : [{type: 'pid'}]), ...podNamespaces(record, monitorPid)],
 			resources: {devices: [{allow: false, access: 'rwm'}], ...toResources(record.config.resources)},
 			maskedPaths: ['/proc/kcore', '/proc/keys', '/proc/sysrq-trigger', '/proc/timer_list'],
