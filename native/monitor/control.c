@@ -191,12 +191,24 @@ static bool go_on_removing(struct container *container)
 	return true;
 }
 
+/* Whoever counts by cgroups, cAdvisor say, would count it on. What is left in them was killed and may take its time; what stays is REMOVE's. */
+static void go_on_clearing(struct container *container)
+{
+	if (container->clear_until_ms == 0 || container->removing)
+		return;
+	if (cgroup_remove(&container->made, true) == EBUSY && monotonic_ms() < container->clear_until_ms)
+		loop_tick_in(RETRY_MS);
+	else
+		container->clear_until_ms = 0;
+}
+
 void go_on(void)
 {
 	struct container *next;
 	for (struct container *container = monitor.containers; container != NULL; container = next) {
 		next = container->next;
 		go_on_draining(container);
+		go_on_clearing(container);
 		if (container->removing && !go_on_removing(container))
 			loop_tick_in(RETRY_MS);
 	}

@@ -29,11 +29,14 @@ static void tell_exit(const struct container *container)
 	send_event(writer);
 }
 
-void tell_exited(const struct container *container)
+enum { CLEAR_MS = 2000 };
+
+void tell_exited(struct container *container)
 {
 	record_exit(container);
 	tell_exit(container);
 	tell_drop(container);
+	container->clear_until_ms = monotonic_ms() + CLEAR_MS;
 }
 
 void container_exited(struct container *container, uint32_t exit_code)

@@ -29,6 +29,8 @@ struct container {
 	bool foreign;
 	/* It has ended, and until when the rest of its output is waited for; 0 = not so. */
 	uint64_t drain_until_ms;
+	/* It has ended and was told of, and until when its cgroups are tried to be removed; 0 = not so. */
+	uint64_t clear_until_ms;
 	/* The child that looks its user up reports here; -1 = there is none. Its work directory is cleared after it. */
 	int look_up_fd;
 	char *work_dir;
@@ -142,7 +144,7 @@ bool is_known(pid_t pid);
 void on_children(struct watch *watch, uint32_t events);
 void container_exited(struct container *container, uint32_t exit_code);
 /* Writes the exit record, then tells everybody. */
-void tell_exited(const struct container *container);
+void tell_exited(struct container *container);
 
 /* foreign.c */
 void on_create_foreign(struct connection *connection, struct message *message);
