@@ -30,8 +30,9 @@ async function setOff(rig: LaunchRig, limit: number, change: (plan: CgroupPlan) 
 	await monitor.createContainer(spec);
 	await monitor.startContainer(spec.containerId);
 	const processes = async (): Promise<number> => {
-		const names = (await readdir(dir, {recursive: true})).filter(name => path.basename(name) === 'cgroup.procs');
-		const lists = await Promise.all(names.map(name => readFile(`${dir}/${name}`, 'utf8')));
+		// The monitor removes it as soon as nothing is in it any more.
+		const names = (await readdir(dir, {recursive: true}).catch(unlessGone([]))).filter(name => path.basename(name) === 'cgroup.procs');
+		const lists = await Promise.all(names.map(name => readFile(`${dir}/${name}`, 'utf8').catch(unlessGone(''))));
 		return lists.reduce((sum, list) => sum + list.split('\n').length - 1, 0);
 	};
 	await until(async () => ((await processes()) >= limit ? true : null));
@@ -43,6 +44,13 @@ async function setOff(rig: LaunchRig, limit: number, change: (plan: CgroupPlan) 
 			await monitor.signal(spec.containerId, SIGKILL, true);
 			await rig.exitOf(spec.containerId);
 		},
+	};
+}
+
+function unlessGone<T>(nothing: T): (error: NodeJS.ErrnoException) => T {
+	return error => {
+		if (error.code !== 'ENOENT' && error.code !== 'ENODEV') throw error;
+		return nothing;
 	};
 }
 

@@ -169,7 +169,11 @@ const UPPER = 'diff';
 
 async function readRecord(dir: string): Promise<SnapshotRecord | null> {
 	try {
-		const {chainIds, projectId = null, upper = 'upper'} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as Partial<Record<keyof SnapshotRecord, unknown>>;
+		const {
+			chainIds,
+			projectId = null,
+			upper = 'upper',
+		} = JSON.parse(await readFile(join(dir, 'snapshot.json'), 'utf8')) as Partial<Record<keyof SnapshotRecord, unknown>>;
 		if (!Array.isArray(chainIds) || !chainIds.every(id => typeof id === 'string')) return null;
 		return {chainIds, projectId: typeof projectId === 'number' ? projectId : null, upper: upper === UPPER ? UPPER : 'upper'};
 	} catch {

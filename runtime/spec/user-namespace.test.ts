@@ -76,7 +76,12 @@ test("POD is the pod's own user namespace, NODE and nothing are the node's", t =
 	t.is(toUserNamespace({...userns(), userns_options: null}), null);
 	t.deepEqual(podRoot(userNamespace), {uid: 100_000, gid: 200_000});
 	t.is(podRoot(null), null);
-	const place = {hierarchies: detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n'), shmSizeBytes: 1, selinux: false, naming: {identity: 'berth', cgroupDriver: 'cgroupfs'} as const};
+	const place = {
+		hierarchies: detectCgroups('30 24 0:26 / /c rw - cgroup2 cgroup2 rw\n'),
+		shmSizeBytes: 1,
+		selinux: false,
+		naming: {identity: 'berth', cgroupDriver: 'cgroupfs'} as const,
+	};
 	t.deepEqual(toMonitorRequest(mapped, place).userNamespace, userNamespace);
 	t.is(toMonitorRequest(plain, place).userNamespace, null);
 });

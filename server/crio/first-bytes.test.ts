@@ -9,8 +9,17 @@ for (let length = 0; length <= PREFACE.length; length++) {
 	});
 }
 
-for (const start of ['G', 'GET /info HTTP/1.1\r\n', 'P', 'PR', 'PRO', 'PRI /info HTTP/1.1', 'PRI * HTTP/1.1\r\n', 'PUT / HTTP/1.1', '\0', '\u0016\u0003\u0001'].filter(
-	text => !PREFACE.startsWith(text),
-)) {
+for (const start of [
+	'G',
+	'GET /info HTTP/1.1\r\n',
+	'P',
+	'PR',
+	'PRO',
+	'PRI /info HTTP/1.1',
+	'PRI * HTTP/1.1\r\n',
+	'PUT / HTTP/1.1',
+	'\0',
+	'\u0016\u0003\u0001',
+].filter(text => !PREFACE.startsWith(text))) {
 	test(`${JSON.stringify(start)} is not HTTP/2`, t => t.is(toProtocol(Buffer.from(start, 'latin1')), 'http1'));
 }

@@ -145,7 +145,9 @@ test('many that say nothing, or half a request, keep nobody out, and end no gRPC
 	t.is(await version(), 'berth');
 	t.is((await ask(socketPath, '/info')).code, 200);
 	t.is(await versionCaller(t, socketPath)(), 'berth');
-	const count = await new Promise<number>((resolve, reject) => shared.server.getConnections((error, found) => (error === null ? resolve(found) : reject(error))));
+	const count = await new Promise<number>((resolve, reject) =>
+		shared.server.getConnections((error, found) => (error === null ? resolve(found) : reject(error))),
+	);
 	// 256 of the others, and the two gRPC connections.
 	t.true(count <= 258, String(count));
 });

@@ -80,6 +80,9 @@ test("a pod's scope is made of its monitor and that one's children, which go to 
 	await driver.openPod({sandboxId: ID, podPath, pid: 100, leaf: 'monitor'});
 	t.like(scopes, [{name: `berth-${ID}.scope`, slice: 'kubepods-pod1.slice', pids: [100, 101, 102]}]);
 	t.is(await readFile(join(mountpoint, podPath, 'monitor/cgroup.procs'), 'utf8'), '100\n101\n102\n');
+	await writeFile(join(mountpoint, podPath, 'cgroup.procs'), '100\n');
+	await driver.openPod({sandboxId: ID, podPath, pid: 100, leaf: `crio-${ID}.scope`});
+	t.is(await readFile(join(mountpoint, podPath, `crio-${ID}.scope/cgroup.procs`), 'utf8'), '100\n');
 	await driver.closePod(ID);
 	t.deepEqual(calls, [['stop', `berth-${ID}.scope`]]);
 });

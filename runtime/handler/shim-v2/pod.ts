@@ -251,7 +251,13 @@ export class ShimPod implements PodRuntime {
 	}
 
 	#place(): PodPlace {
-		return {record: this.#record, monitorPid: this.pid, pausePid: this.#pausePid, shmDir: this.#bundles.shmDir, cgroupName: this.#host.pauseCgroupName(this.#record)};
+		return {
+			record: this.#record,
+			monitorPid: this.pid,
+			pausePid: this.#pausePid,
+			shmDir: this.#bundles.shmDir,
+			cgroupName: this.#host.pauseCgroupName(this.#record),
+		};
 	}
 
 	#execPlace({containerId}: ExecRequest): ExecPlace {
