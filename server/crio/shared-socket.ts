@@ -1,6 +1,5 @@
 import {createServer, type Server as NetServer, type Socket} from 'node:net';
 import type {Clock} from '../../base/clock.js';
-import {HalfOpenSockets} from '../streaming/half-open.js';
 import {toProtocol} from './first-bytes.js';
 
 /** Who takes over a connection, by what its client speaks. The first bytes are in its buffer again. */
@@ -30,7 +29,7 @@ export interface SharedSocket {
  * the socket's stream), so it costs a call as much as on a listener of its own.
  */
 export function openSharedSocket(takers: Takers, clock: Clock, limits: SharedSocketLimits = LIMITS): SharedSocket {
-	const others = new HalfOpenSockets(limits.maxOthers);
+	const others = new OtherSockets(limits.maxOthers);
 	// A client of HTTP/1 may shut its side down after the request.
 	const server = createServer({allowHalfOpen: true}, socket => {
 		others.add(socket);
@@ -74,4 +73,35 @@ function decide(socket: Socket, {clock, decideMs}: Deciding, decided: (protocol:
 	void clock.sleep(decideMs, over.signal).then(() => {
 		if (!over.signal.aborted) hangUp();
 	});
+}
+
+/** Those of a socket of unix(7) have no ends that could tell them apart, unlike the streaming server's. */
+class OtherSockets {
+	readonly #max: number;
+	/** Oldest first. */
+	readonly #sockets = new Set<Socket>();
+
+	constructor(max: number) {
+		this.#max = max;
+	}
+
+	add(socket: Socket): void {
+		this.#sockets.add(socket);
+		socket.once('close', () => this.#sockets.delete(socket));
+		const [oldest] = this.#sockets;
+		if (this.#sockets.size > this.#max && oldest !== undefined) this.#close(oldest);
+	}
+
+	release(socket: Socket): void {
+		this.#sockets.delete(socket);
+	}
+
+	closeAll(): void {
+		for (const socket of this.#sockets) this.#close(socket);
+	}
+
+	#close(socket: Socket): void {
+		this.#sockets.delete(socket);
+		socket.destroy();
+	}
 }
