@@ -139,22 +139,27 @@ static int apply_write(struct span one, struct failure *failure)
 	return fail_at(failure, error, "cgroup write", path);
 }
 
+/* A directory that is there already is not ours to remove. */
+static int make_dir(struct span directory, struct path_list *made, struct failure *failure)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	if (!span_to_string(directory, path, sizeof path))
+		return fail_at_span(failure, ENAMETOOLONG, "cgroup mkdir", directory);
+	if (stat(path, &status) == 0)
+		return 0;
+	if (!path_list_add(made, directory))
+		return fail(failure, ENOMEM, "cgroup mkdir");
+	return cgroup_make_dir(path, failure);
+}
+
 int cgroup_apply(struct span cgroup, struct path_list *made, struct failure *failure)
 {
 	struct span rest = cgroup;
 	struct span value;
-	while (next_with_tag(&rest, TAG_CGROUP_DIR, &value)) {
-		char path[PATH_MAX];
-		struct stat status;
-		if (!span_to_string(value, path, sizeof path))
-			return fail_at_span(failure, ENAMETOOLONG, "cgroup mkdir", value);
-		if (stat(path, &status) == 0)
-			continue;
-		if (!path_list_add(made, value))
-			return fail(failure, ENOMEM, "cgroup mkdir");
-		if (cgroup_make_dir(path, failure) != 0)
+	while (next_with_tag(&rest, TAG_CGROUP_DIR, &value))
+		if (make_dir(value, made, failure) != 0)
 			return -1;
-	}
 	rest = cgroup;
 	while (next_with_tag(&rest, TAG_CGROUP_WRITE, &value))
 		if (apply_write(value, failure) != 0)
@@ -190,6 +195,34 @@ static int open_unified(const struct path_list *joins, const char **found)
 	}
 	*found = NULL;
 	return -1;
+}
+
+/* The directory that `path` is in is of cgroup2. */
+static bool is_in_unified(struct span path)
+{
+	char parent[PATH_MAX];
+	struct statfs filesystem;
+	if (!span_to_string(path, parent, sizeof parent))
+		return false;
+	char *last = strrchr(parent, '/');
+	if (last == NULL || last == parent)
+		return false;
+	*last = 0;
+	return statfs(parent, &filesystem) == 0 && filesystem.f_type == CGROUP2_SUPER_MAGIC_;
+}
+
+int cgroup_make_birthplace(struct span cgroup, struct path_list *made, struct failure *failure)
+{
+	struct span directories = cgroup;
+	struct span directory;
+	while (next_with_tag(&directories, TAG_CGROUP_DIR, &directory)) {
+		struct span rest = cgroup;
+		struct span join;
+		while (next_with_tag(&rest, TAG_CGROUP_JOIN, &join))
+			if (span_equals(directory, join) && is_in_unified(join))
+				return make_dir(directory, made, failure);
+	}
+	return 0;
 }
 
 pid_t cgroup_clone(uint64_t flags, int *pidfd, const struct path_list *joins, const char **joined)

@@ -22,6 +22,8 @@ void path_list_free(struct path_list *list);
 int cgroup_make_dir(const char *path, struct failure *failure);
 /* Makes TAG_CGROUP_DIRs, does TAG_CGROUP_WRITEs, attaches TAG_CGROUP_PROGRAMs; directories that it made are added to `made`, also when it fails. */
 int cgroup_apply(struct span cgroup, struct path_list *made, struct failure *failure);
+/* Of it only the directory that cgroup_clone() makes a child in: the rest can follow while the child is at work. */
+int cgroup_make_birthplace(struct span cgroup, struct path_list *made, struct failure *failure);
 /* One TAG_CGROUP_PROGRAM: gone with its cgroup. */
 int cgroup_attach_program(struct span program, struct failure *failure);
 /* Adds every TAG_CGROUP_JOIN. */

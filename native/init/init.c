@@ -57,9 +57,25 @@ static int wanted_namespaces(const struct init *init)
 	return CLONE_NEWNS | (cgroup ? CLONE_NEWCGROUP_ : 0);
 }
 
-static int new_namespaces(struct init *init)
+/* Waits until the monitor has made them. The cgroup namespace's root is what its maker is in: it comes after. */
+static int enter_cgroups(struct init *init)
 {
-	if (unshare(wanted_namespaces(init)) != 0)
+	struct span body = init->job->body;
+	ssize_t got;
+	char made;
+	while ((got = read(init->job->control_fd, &made, 1)) < 0 && errno == EINTR)
+		;
+	if (got != 1)
+		_exit(1);
+	if (join_cgroups(init, get_span_or_empty(body, TAG_CGROUP)) != 0)
+		return -1;
+	int namespaces = wanted_namespaces(init) & CLONE_NEWCGROUP_;
+	return namespaces == 0 || unshare(namespaces) == 0 ? 0 : fail(&init->report.failure, errno, "unshare");
+}
+
+static int new_mount_namespace(struct init *init)
+{
+	if (unshare(CLONE_NEWNS) != 0)
 		return fail(&init->report.failure, errno, "unshare");
 	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0)
 		return fail_at(&init->report.failure, errno, "make private", "/");
@@ -70,7 +86,9 @@ static int set_up_files(struct init *init)
 {
 	struct span body = init->job->body;
 	struct span rootfs = get_span_or_empty(body, TAG_ROOTFS);
-	if (map_layers(init, body) != 0 || mount_rootfs(init, rootfs) != 0 || make_files_as_pod_root(init) != 0 || mount_all(init, body) != 0)
+	if (map_layers(init, body) != 0 || mount_rootfs(init, rootfs) != 0 || enter_cgroups(init) != 0)
+		return -1;
+	if (make_files_as_pod_root(init) != 0 || mount_all(init, body) != 0)
 		return -1;
 	if (make_devices(init, body) != 0 || make_symlinks(init, body) != 0 || make_volume_dirs(init, body) != 0)
 		return -1;
@@ -205,8 +223,7 @@ _Noreturn static void run_program(struct init *init, bool park)
 _Noreturn void run_container_init(const struct init_job *job)
 {
 	struct init *init = begin(job);
-	if (label_process(init) != 0 || join_cgroups(init, get_span_or_empty(job->body, TAG_CGROUP)) != 0 || new_namespaces(init) != 0 ||
-	    new_time_namespace(init) != 0 || set_up_files(init) != 0 || choose_pid_namespace(init) != 0 ||
+	if (label_process(init) != 0 || new_mount_namespace(init) != 0 || new_time_namespace(init) != 0 || set_up_files(init) != 0 || choose_pid_namespace(init) != 0 ||
 	    enter_user_namespace(init, wanted_namespaces(init)) != 0 || set_up_process(init, true) != 0)
 		end_init(init);
 	run_program(init, true);

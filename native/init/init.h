@@ -61,7 +61,7 @@ struct init_job {
 
 /* Every signal as a fresh process has it: default action, none blocked. */
 void reset_signals(void);
-/* CREATE_CONTAINER: set up, report READY, wait for one byte on the control socket (EOF: exit), exec. */
+/* CREATE_CONTAINER: wait for one byte on the control socket (the cgroups are there), set up, report READY, wait for one byte on the control socket (EOF: exit), exec. */
 _Noreturn void run_container_init(const struct init_job *job);
 /* CREATE_FOREIGN: looks the user up in the root, makes the directories of volumes, reports and ends; the root's mount ends with it. */
 _Noreturn void run_user_look_up(const struct init_job *job);
