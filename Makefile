@@ -57,6 +57,7 @@ bench: build ## pod and container operations: medians over 100 cycles, memory pe
 	@node build/critest/bench/cycle.js $(ARGS)
 
 bench-start: build ## start of a container natively against crun run and runc run of the same one, in turn (ARGS: --rounds, --save)
+	@critest/bench/client/build.sh
 	@node build/critest/bench/start.js $(ARGS)
 
 bench-pull: build ## pulls of a 300 MB image against containerd in the same run, which is built for it (ARGS: --rounds, --rows, --save)

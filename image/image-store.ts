@@ -19,8 +19,8 @@ import type {
 	PullProgress,
 	PushedImage,
 	RegistryAuth,
-	Owner,
 	Snapshot,
+	SnapshotUse,
 } from './image.js';
 import {LayerStore} from './layer/layer-store.js';
 import {findImages, isDirectory, type LoadableImage, unpackArchive} from './load.js';
@@ -291,13 +291,13 @@ class Store implements ImageStore {
 		return {imageFs: {mountpoint: options.rootDir, bytes, inodes}, containerFs: {mountpoint: options.rootDir, ...snapshots.totalUsage()}};
 	}
 
-	async prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot> {
+	async prepareSnapshot(key: string, imageId: string, use: SnapshotUse): Promise<Snapshot> {
 		const image = this.#parts.records.get(imageId);
 		if (image === null) throw new NotFoundError('image', imageId);
 		return await this.#parts.snapshots.prepare(
 			key,
 			image.layers.map(({chainId}) => chainId),
-			owner,
+			use,
 		);
 	}
 

@@ -146,6 +146,13 @@ export interface Owner {
 	readonly uid: number;
 	readonly gid: number;
 }
+/** What a snapshot is for. */
+export interface SnapshotUse {
+	/** Of its root directory on the node; null = as the image has it. */
+	readonly owner: Owner | null;
+	/** It is a container's root, which has the mount points that every container needs, also where the image has none. */
+	readonly isRoot: boolean;
+}
 /** An optional ability of the filesystem, and why it is used or not. */
 export interface SnapshotFeature {
 	readonly name: string;
@@ -186,9 +193,8 @@ export interface ImageStore {
 	fsInfo(): {readonly imageFs: Usage & {readonly mountpoint: string}; readonly containerFs: Usage & {readonly mountpoint: string}};
 	/**
 	 * A writable layer on top of the image's; the key is a container id. Idempotent. The image's layers stay as long as it lives.
-	 * @param owner Of its root directory on the node; null = root.
 	 */
-	prepareSnapshot(key: string, imageId: string, owner: Owner | null): Promise<Snapshot>;
+	prepareSnapshot(key: string, imageId: string, use: SnapshotUse): Promise<Snapshot>;
 	/** Idempotent. */
 	removeSnapshot(key: string): Promise<void>;
 	/** The directory of a writable layer, whether it is there or not; its files are in "diff" below it. */

@@ -83,6 +83,10 @@ export interface Addon {
 	unpinNetworkNamespace(path: string, callback: Callback<void>): void;
 	/** Detached copies of the mounts at `sources` (`recursive` has a byte for each), then the log directory unless it is ''. */
 	openLaunchFiles(sources: readonly string[], recursive: Uint8Array, logDir: string, callback: Callback<number[]>): void;
+	/** `diff` and `work` in a new directory, and the record unless it is ''. */
+	makeLayer(path: string, mode: number, uid: number, gid: number, record: string, callback: Callback<void>): void;
+	/** `logDir` '' = none. */
+	makeHostPaths(logDir: string, paths: readonly string[], callback: Callback<void>): void;
 	removeTree(path: string, callback: Callback<void>): void;
 	readonly TreeMeter: new (path: string) => RawTreeMeter;
 	/** What is made in the directory from now on is counted for the project. */

@@ -10,6 +10,18 @@ export interface Kernel {
 	unpinNetworkNamespace(path: string): Promise<void>;
 	/** Runs a program (a CNI plugin) with vfork-like cost; resolves at its end. The whole process group is killed at the timeout or on abort. */
 	runProgram(request: ProgramRequest, signal: AbortSignal | null): Promise<ProgramResult>;
+	/**
+	 * A new directory (mode 0711) for overlay, in one piece of work: `diff`, its upper one, that looks so, `work`, and the file `snapshot.json` unless `record` is null.
+	 *
+	 * @throws {SyscallError} stage "make layer", EEXIST: it is there. What was made of it stays.
+	 */
+	makeLayer(path: string, upper: {readonly mode: number; readonly uid: number; readonly gid: number}, record: string | null): Promise<void>;
+	/**
+	 * Makes directories (mode 0755) with what is missing above them, where nothing is: a log's, and those of mounts. None when one of `paths` cannot be looked at.
+	 *
+	 * @throws {SyscallError} stage "mounts.host_path stat", "mounts.host_path mkdir" or "log_path mkdir".
+	 */
+	makeHostPaths(logDir: string | null, paths: readonly string[]): Promise<void>;
 	/** Removes a tree without following anything out of it. Idempotent. Crosses no mount point. */
 	removeTree(path: string): Promise<void>;
 	/** A tmpfs of mode 1777, no suid, devices or programs, at the directory, which is made when missing. EEXIST: one is there. */

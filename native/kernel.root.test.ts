@@ -19,6 +19,37 @@ async function makeDir(t: ExecutionContext): Promise<string> {
 	return dir;
 }
 
+test('makeLayer makes diff as it is to look, work and the record; one that is there is refused and kept', async t => {
+	const layer = `${await makeDir(t)}/layer`;
+	await kernel.makeLayer(layer, {mode: 0o1777, uid: 70_000, gid: 70_001}, '{"version":1}');
+	t.like(await stat(`${layer}/diff`), {mode: 0o041777, uid: 70_000, gid: 70_001});
+	t.is((await stat(`${layer}/work`)).mode, 0o040700);
+	t.is((await stat(layer)).mode, 0o040711);
+	t.is((await stat(`${layer}/snapshot.json`)).mode, 0o100600);
+	t.is(await readFile(`${layer}/snapshot.json`, 'utf8'), '{"version":1}');
+	await t.throwsAsync(kernel.makeLayer(layer, {mode: 0o755, uid: 0, gid: 0}, 'other'), {instanceOf: SyscallError, message: /make layer.*EEXIST/});
+	t.is(await readFile(`${layer}/snapshot.json`, 'utf8'), '{"version":1}');
+	await kernel.makeLayer(`${layer}2`, {mode: 0o755, uid: 0, gid: 0}, null);
+	t.deepEqual((await readdir(`${layer}2`)).toSorted(), ['diff', 'work']);
+	await rm(`${layer}2`, {recursive: true});
+});
+
+test('makeHostPaths makes what is missing, leaves what is there, and makes nothing when one path cannot be looked at', async t => {
+	const dir = await makeDir(t);
+	await writeFile(`${dir}/file`, 'kept');
+	await kernel.makeHostPaths(`${dir}/logs/a`, [`${dir}/new/deep/er`, `${dir}/file`, `${dir}/new/deep/er`]);
+	for (const made of ['logs/a', 'new/deep/er']) t.is((await stat(`${dir}/${made}`)).mode, 0o040755);
+	t.is(await readFile(`${dir}/file`, 'utf8'), 'kept');
+	await t.throwsAsync(kernel.makeHostPaths(`${dir}/logs/b`, [`${dir}/other`, `${dir}/file/below`]), {
+		instanceOf: SyscallError,
+		message: /mounts\.host_path stat.*ENOTDIR/,
+	});
+	t.deepEqual((await readdir(dir)).toSorted(), ['file', 'logs', 'new']);
+	t.deepEqual(await readdir(`${dir}/logs`), ['a']);
+	await t.throwsAsync(kernel.makeHostPaths(`${dir}/file/logs`, []), {instanceOf: SyscallError, message: /log_path mkdir/});
+	await kernel.makeHostPaths(null, []);
+});
+
 test('removeTree removes everything, follows no symlink, and is idempotent', async t => {
 	const dir = await makeDir(t);
 	await mkdir(`${dir}/outside/sub`, {recursive: true});

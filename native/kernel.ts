@@ -13,6 +13,8 @@ export function openKernel(clock: Clock): Kernel {
 		pinNetworkNamespace: async (pid, path) => await callAddon(done => addon.pinNetworkNamespace(pid, path, done)),
 		unpinNetworkNamespace: async path => await callAddon(done => addon.unpinNetworkNamespace(path, done)),
 		runProgram: async (request, signal) => await runProgram(clock, request, signal),
+		makeLayer: async (path, {mode, uid, gid}, record) => await callAddon(done => addon.makeLayer(path, mode, uid, gid, record ?? '', done)),
+		makeHostPaths: async (logDir, paths) => await callAddon(done => addon.makeHostPaths(logDir ?? '', paths, done)),
 		removeTree: async path => await callAddon(done => addon.removeTree(path, done)),
 		readFiles: async paths => await callAddon(done => addon.readFiles(paths, done)),
 		writeFile: async (path, value) => await callAddon(done => addon.writeFile(path, value, done)),

@@ -43,6 +43,7 @@ export async function fakeRuntime(records: readonly AnyRecord[] = []): Promise<F
 	const journal: Entry[] = [];
 	const events: ContainerEvent[] = [];
 	const kernel = {
+		makeHostPaths: async () => {},
 		pinNetworkNamespace: () => trace.step('kernel.pin'),
 		unpinNetworkNamespace: () => trace.step('kernel.unpin'),
 		readFiles: async (paths: readonly string[]) => paths.map(() => null),

@@ -9,10 +9,11 @@ import {openRegistry} from '../fixtures/registry.js';
 import {runOk} from '../rig/command.js';
 import {startDaemon, type Daemon} from '../rig/daemon.js';
 import {createContainer, pullBusybox, runPodBy, toContainerConfig, type Pod} from '../rig/pods.js';
+import {openStartClient, type StartClient} from './client/client.js';
 import {openRuntimeRunner, type RuntimeRunner} from './peers/runtime.js';
 
 /**
- * `make bench-start`: start of a container in a pod that there is. Natively (CreateContainer and StartContainer over the CRI, from the client's side) against
+ * `make bench-start`: start of a container in a pod that there is. Natively (CreateContainer and StartContainer over the CRI, seen by a Go client) against
  * `crun run --detach` and `runc run --detach` of the same container, in turn in the same run: same layers, mounts, capabilities, seccomp and limits, the pod's namespaces.
  * The peers' overlay is mounted before their time begins. For information the daemon with its handlers of crun and runc.
  * `--rounds N` (100), `--save NAME` keeps the numbers in critest/bench/results/NAME.json.
@@ -48,34 +49,24 @@ const MASKED = ['/proc/acpi', '/proc/kcore', '/proc/keys', '/proc/latency_stats'
 const READONLY = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 const RESOURCES = {memory: {limit: 64 * MIB, swap: 64 * MIB}, cpu: {shares: 512, period: 100_000, quota: 50_000}};
 
-async function timeStart(daemon: Daemon, pod: Pod, config: ContainerConfig): Promise<number> {
-	const beginMs = performance.now();
-	const id = await createContainer(daemon.cri, pod, config);
-	await daemon.cri.call('StartContainer', {container_id: id});
-	const ms = performance.now() - beginMs;
-	await daemon.cri.call('RemoveContainer', {container_id: id});
-	return ms;
-}
-
+type Handler = '' | 'crun' | 'runc';
 interface Bench {
-	readonly daemon: Daemon;
-	readonly config: ContainerConfig;
-	readonly pods: Readonly<Record<'' | 'crun' | 'runc', Pod>>;
+	readonly clients: Readonly<Record<Handler, StartClient>>;
 	readonly runner: RuntimeRunner;
 }
 
-async function round({daemon, config, pods, runner}: Bench, samples: Samples): Promise<void> {
-	samples.native.push(await timeStart(daemon, pods[''], config));
+async function round({clients, runner}: Bench, samples: Samples): Promise<void> {
+	samples.native.push(await clients[''].start());
 	samples['crun run'].push(await runner.run(BINARIES.crun));
 	samples['runc run'].push(await runner.run(BINARIES.runc));
-	samples['berth with crun'].push(await timeStart(daemon, pods.crun, config));
-	samples['berth with runc'].push(await timeStart(daemon, pods.runc, config));
+	samples['berth with crun'].push(await clients.crun.start());
+	samples['berth with runc'].push(await clients.runc.start());
 }
 
 /** The peers' container, from one that the daemon has crun make. */
 async function openRunner(
 	daemon: Daemon,
-	pods: Bench['pods'],
+	pods: Readonly<Record<Handler, Pod>>,
 	{config, volume}: {readonly config: ContainerConfig; readonly volume: string},
 ): Promise<RuntimeRunner> {
 	const {places, cri} = daemon;
@@ -149,7 +140,12 @@ async function bench(): Promise<void> {
 		const run = (handler: string): Promise<Pod> => runPodBy(daemon, handler, {name: `bench-${handler}`});
 		const pods = {'': await run(''), crun: await run('crun'), runc: await run('runc')};
 		await using runner = await openRunner(daemon, pods, {config, volume});
-		const parts: Bench = {daemon, config, pods, runner};
+		const open = (handler: Handler): StartClient =>
+			openStartClient(daemon.places.socket, {pod_sandbox_id: pods[handler].id, config, sandbox_config: pods[handler].config});
+		await using native = open('');
+		await using crun = open('crun');
+		await using runc = open('runc');
+		const parts: Bench = {clients: {'': native, crun, runc}, runner};
 		for (let i = 0; i < WARM_UP_ROUNDS; i++) await round(parts, newSamples());
 		const samples = newSamples();
 		for (let i = 0; i < rounds; i++) await round(parts, samples);

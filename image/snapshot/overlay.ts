@@ -1,11 +1,10 @@
 import {randomBytes} from 'node:crypto';
-import {chmod, chown, mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readdir, readFile, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Logger} from '../../base/log.js';
 import type {Kernel} from '../../native/native.js';
 import type {Clock} from '../../base/clock.js';
-import type {CountedUsage, Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
-import type {RootLook} from '../layer/layer-record.js';
+import type {CountedUsage, Snapshot, SnapshotFeature, SnapshotUse, Usage} from '../image.js';
 import type {LayerStore} from '../layer/layer-store.js';
 import {LayerCounter} from './layer-counter.js';
 import {openProjectQuota, type ProjectQuota} from './project-quota.js';
@@ -23,6 +22,7 @@ export interface OverlayParts {
 /** Writable layers for overlay: containers/<key>/{diff,work}; cAdvisor, when it takes us for CRI-O, measures "diff". The mount itself is made by the container's init, in its own mount namespace. */
 export class OverlaySnapshots implements Snapshotter {
 	readonly #dir: string;
+	readonly #mountPoints: string;
 	readonly #parts: OverlayParts;
 	readonly #kernel: Kernel;
 	readonly #layers: LayerStore;
@@ -33,6 +33,7 @@ export class OverlaySnapshots implements Snapshotter {
 
 	private constructor(parts: OverlayParts, dir: string, {quota, feature}: Awaited<ReturnType<typeof openProjectQuota>>) {
 		this.#dir = dir;
+		this.#mountPoints = join(parts.rootDir, 'mount-points');
 		this.#parts = parts;
 		this.#kernel = parts.kernel;
 		this.#layers = parts.layers;
@@ -49,6 +50,7 @@ export class OverlaySnapshots implements Snapshotter {
 		const snapshots = new OverlaySnapshots(parts, dir, await openProjectQuota(dir, kernel));
 		// As with layers: what a container's root made setuid is not for the machine's users.
 		await chmod(snapshots.#dir, 0o700);
+		await makeMountPoints(snapshots.#mountPoints);
 		for (const key of await readdir(snapshots.#dir)) {
 			const record = await readRecord(join(snapshots.#dir, key));
 			if (record === null) {
@@ -63,24 +65,28 @@ export class OverlaySnapshots implements Snapshotter {
 		return snapshots;
 	}
 
-	async prepare(key: string, chainIds: readonly string[], owner: Owner | null): Promise<Snapshot> {
+	async prepare(key: string, chainIds: readonly string[], {owner, isRoot}: SnapshotUse): Promise<Snapshot> {
 		const dir = join(this.#dir, key);
 		const known = this.#snapshots.get(key);
-		const snapshot = {lowerDirs: this.#layers.lowerDirs(chainIds), upperDir: join(dir, known?.upper ?? UPPER), workDir: join(dir, 'work')};
+		const layers = this.#layers.lowerDirs(chainIds);
+		const lowerDirs = isRoot ? [...layers, this.#mountPoints] : layers;
+		const snapshot = {lowerDirs, upperDir: join(dir, known?.upper ?? UPPER), workDir: join(dir, 'work')};
 		if (known !== undefined) return snapshot;
 		this.#snapshots.set(key, {chainIds, projectId: null, upper: UPPER});
 		this.#layers.retain(chainIds);
 		try {
-			await mkdir(dir, {mode: 0o711});
-			await Promise.all([mkdir(snapshot.upperDir, {mode: 0o755}), mkdir(snapshot.workDir, {mode: 0o700})]);
-			const record = {chainIds, projectId: await this.#assignProject(snapshot), upper: UPPER};
-			this.#show(key, record, true);
-			const steps = [
-				writeFile(join(dir, 'snapshot.json'), JSON.stringify({version: 1, ...record}), {mode: 0o600}),
-				dressRoot(snapshot.upperDir, this.#layers.rootLook(chainIds), owner),
-			];
-			await Promise.allSettled(steps);
-			await Promise.all(steps);
+			// The container's root directory is the upper one, and is to look like the image's. The layers below are id-mapped when they are mounted: nothing in them is chowned.
+			const look = {...this.#layers.rootLook(chainIds), ...owner};
+			if (this.#quota === null) {
+				const record = {chainIds, projectId: null, upper: UPPER};
+				await this.#kernel.makeLayer(dir, look, toText(record));
+				this.#show(key, record, true);
+			} else {
+				await this.#kernel.makeLayer(dir, look, null);
+				const record = {chainIds, projectId: await this.#assignProject(snapshot), upper: UPPER};
+				this.#show(key, record, true);
+				await writeFile(join(dir, 'snapshot.json'), toText(record), {mode: 0o600});
+			}
 			return snapshot;
 		} catch (error) {
 			await this.remove(key);
@@ -148,11 +154,19 @@ export class OverlaySnapshots implements Snapshotter {
 	}
 }
 
-/** The container's root directory is the upper one, and is to look like the image's. The layers below are id-mapped when they are mounted: nothing in them is chowned. */
-async function dressRoot(upperDir: string, {mode, uid, gid}: RootLook, owner: Owner | null): Promise<void> {
-	if (owner !== null) await chown(upperDir, owner.uid, owner.gid);
-	else if (uid !== 0 || gid !== 0) await chown(upperDir, uid, gid);
-	if (mode !== 0o755) await chmod(upperDir, mode);
+/**
+ * Below all layers of a container's root: what every container has mounted, should its image not have it. Else its init would make them in each writable layer,
+ * which costs more than all its mounts (make bench-start).
+ */
+const MOUNT_POINTS = {directories: ['dev', 'etc', 'proc', 'sys'], files: ['etc/hostname', 'etc/hosts', 'etc/resolv.conf']};
+
+async function makeMountPoints(dir: string): Promise<void> {
+	for (const path of ['', ...MOUNT_POINTS.directories]) await mkdir(join(dir, path), {recursive: true, mode: 0o755});
+	for (const path of MOUNT_POINTS.files) await writeFile(join(dir, path), '', {flag: 'a', mode: 0o644});
+}
+
+function toText(record: SnapshotRecord): string {
+	return JSON.stringify({version: 1, ...record});
 }
 
 /** What snapshot.json says of a snapshot. */

@@ -1,9 +1,9 @@
-import type {CountedUsage, Owner, Snapshot, SnapshotFeature, Usage} from '../image.js';
+import type {CountedUsage, Snapshot, SnapshotFeature, SnapshotUse, Usage} from '../image.js';
 
 /** What a filesystem driver does: gives containers a root over an image's layers. Overlay is the first; one for btrfs or erofs would fill the same. */
 export interface Snapshotter {
-	/** A writable layer on top of the layers (lowest first). Idempotent by key. The layers stay as long as it lives. Undoes itself on failure. `owner` is who its root is on the node. */
-	prepare(key: string, chainIds: readonly string[], owner: Owner | null): Promise<Snapshot>;
+	/** A writable layer on top of the layers (lowest first). Idempotent by key. The layers stay as long as it lives. Undoes itself on failure. */
+	prepare(key: string, chainIds: readonly string[], use: SnapshotUse): Promise<Snapshot>;
 	/** Idempotent. @returns the layers that it kept, for collection. */
 	remove(key: string): Promise<readonly string[]>;
 	/** Where it is, or would be. */

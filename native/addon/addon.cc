@@ -29,6 +29,7 @@ NODE_MODULE_INIT(/* exports, module, context */) {
 	berth::InitQuota(exports);
 	berth::InitProcessCount(exports);
 	berth::InitFiles(exports);
+	berth::InitPlaces(exports);
 	berth::InitDial(exports);
 	berth::InitInherit(exports);
 	berth::InitSeccomp(exports);

@@ -15,6 +15,7 @@ void InitTreeMeter(v8::Local<v8::Object> exports);
 void InitQuota(v8::Local<v8::Object> exports);
 void InitProcessCount(v8::Local<v8::Object> exports);
 void InitFiles(v8::Local<v8::Object> exports);
+void InitPlaces(v8::Local<v8::Object> exports);
 void InitDial(v8::Local<v8::Object> exports);
 void InitInherit(v8::Local<v8::Object> exports);
 void InitSeccomp(v8::Local<v8::Object> exports);

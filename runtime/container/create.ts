@@ -52,11 +52,15 @@ async function create(runtime: Runtime, sandbox: SandboxRecord, config: Containe
 	const rollback = new Rollback();
 	try {
 		addUndoSteps(rollback, runtime, intent);
-		await runtime.state.put(intent);
-		// Both, even when one fails: an undo must not run while a step still makes something.
-		const steps = [prepareSnapshots(runtime, sandbox, {id, imageId: image.id, volumes: plan.volumes}), explained(prepareHostPaths(runtime, plan))] as const;
+		const volumes = plan.volumes;
+		// All, even when one fails: an undo must not run while a step still makes something. Beside the journal: a snapshot that it does not know goes at the next start.
+		const steps = [
+			runtime.state.put(intent),
+			prepareSnapshots(runtime, sandbox, {id, imageId: image.id, volumes}),
+			explained(prepareHostPaths(runtime, plan)),
+		] as const;
 		await Promise.allSettled(steps);
-		const [snapshots] = await Promise.all(steps);
+		const [, snapshots] = await Promise.all(steps);
 		throwIfCancelled(signal, 'CreateContainer');
 		// Under the container's lock: should the init be killed while it is parked, its exit waits here and then finds the record.
 		await runtime.locks.run(id, async () => {

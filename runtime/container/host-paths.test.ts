@@ -1,4 +1,4 @@
-import {mkdtemp, rm, stat, symlink} from 'node:fs/promises';
+import {mkdir, mkdtemp, rm, stat, symlink} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -15,7 +15,12 @@ async function prepare(t: ExecutionContext, mountLabel: string | null, toMounts:
 	t.teardown(() => rm(dir, {recursive: true}));
 	await symlink('real', join(dir, 'link'));
 	const labelled: string[] = [];
-	const kernel = {labelTree: async (path: string, label: string) => void labelled.push(`${path.slice(dir.length)} ${label}`)};
+	const kernel = {
+		labelTree: async (path: string, label: string) => void labelled.push(`${path.slice(dir.length)} ${label}`),
+		makeHostPaths: async (logDir: string, paths: readonly string[]) => {
+			for (const path of [logDir, ...paths]) await mkdir(path, {recursive: true});
+		},
+	};
 	const plain = {containerPath: '/x', readonly: false, selinuxRelabel: false, propagation: 0, recursiveReadOnly: false, mountOptions: []} as const;
 	const mounts = toMounts(dir).map((mount): MountFacts => ({hostPath: '', ...plain, ...mount}));
 	const record = {...containerRecord('c', sandboxRecord('s')), logPath: join(dir, 'logs/c/0.log'), mounts};

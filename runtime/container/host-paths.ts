@@ -1,6 +1,6 @@
-import {mkdir, realpath, stat} from 'node:fs/promises';
+import {realpath} from 'node:fs/promises';
 import {dirname} from 'node:path';
-import {InvalidArgumentError, SyscallError} from '../../base/errors.js';
+import {InvalidArgumentError} from '../../base/errors.js';
 import type {Runtime} from '../runtime.js';
 import type {LaunchPlan} from '../spec/launch-plan.js';
 
@@ -34,7 +34,12 @@ const NOT_RELABELLED = new Set([
  * @throws {SyscallError} stage "mounts.host_path …". {InvalidArgumentError} a label for what is the node's.
  */
 export async function prepareHostPaths(runtime: Pick<Runtime, 'kernel'>, plan: LaunchPlan): Promise<void> {
-	await makeHostPaths(plan);
+	// The log's directory, and host paths of mounts that do not exist yet: directories, as the peers make them.
+	const {logPath, mounts} = plan.record;
+	await runtime.kernel.makeHostPaths(
+		logPath === '' ? null : dirname(logPath),
+		mounts.map(({hostPath}) => hostPath).filter(path => path !== ''),
+	);
 	if (plan.mountLabel === null) return;
 	for (const [index, {hostPath, selinuxRelabel}] of plan.record.mounts.entries()) {
 		if (!selinuxRelabel || hostPath === '') continue;
@@ -42,32 +47,5 @@ export async function prepareHostPaths(runtime: Pick<Runtime, 'kernel'>, plan: L
 		const field = `mounts[${index}].selinux_relabel`;
 		if (NOT_RELABELLED.has(path)) throw new InvalidArgumentError(`${field}: "${path}" is the node's own and keeps its label`, {field});
 		await runtime.kernel.labelTree(path, plan.mountLabel);
-	}
-}
-
-/** The log's directory, and host paths of mounts that do not exist yet: directories, as the peers make them. */
-async function makeHostPaths(plan: LaunchPlan): Promise<void> {
-	if (plan.record.logPath !== '') await mkdir(dirname(plan.record.logPath), {recursive: true, mode: 0o755});
-	// All are asked for before one is made: a request with a bad path makes nothing.
-	const paths = plan.record.mounts.map(({hostPath}) => hostPath).filter(path => path !== '');
-	const found = await Promise.all(paths.map(exists));
-	for (const [index, path] of paths.entries()) {
-		if (found[index] === true) continue;
-		try {
-			await mkdir(path, {recursive: true, mode: 0o755});
-		} catch (error) {
-			const {errno = 0} = error as NodeJS.ErrnoException;
-			throw new SyscallError('mounts.host_path mkdir', Math.abs(errno), path);
-		}
-	}
-}
-
-async function exists(path: string): Promise<boolean> {
-	try {
-		await stat(path);
-		return true;
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-		throw new SyscallError('mounts.host_path stat', Math.abs((error as NodeJS.ErrnoException).errno ?? 0), path);
 	}
 }

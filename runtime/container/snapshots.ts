@@ -30,11 +30,11 @@ export async function prepareSnapshots(
 	{id, imageId, volumes}: {readonly id: string; readonly imageId: string; readonly volumes: readonly ImageMount[]},
 ): Promise<Snapshots> {
 	const owner = podRoot(sandbox.userNamespace);
-	const root = await runtime.images.prepareSnapshot(id, imageId, owner);
+	const root = await runtime.images.prepareSnapshot(id, imageId, {owner, isRoot: true});
 	const snapshots = new Map<number, Snapshot>();
 	for (const {index, image} of volumes) {
 		try {
-			snapshots.set(index, await runtime.images.prepareSnapshot(toVolumeKey(id, index), image.id, owner));
+			snapshots.set(index, await runtime.images.prepareSnapshot(toVolumeKey(id, index), image.id, {owner, isRoot: false}));
 		} catch (error) {
 			throw toFailure(`mounts[${index}].image`, error as Error);
 		}
