@@ -55,6 +55,9 @@ int receive_report(int fd, struct sent_report *sent)
 	sent->sender = 0;
 	sent->fd = -1;
 	ssize_t length = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	/* It ended without reading what it was told: that is said once, ahead of what it told before its end (unix_release_sock in net/unix/af_unix.c). */
+	if (length < 0 && errno == ECONNRESET)
+		length = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (length < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	take_ancillary(&header, sent);
