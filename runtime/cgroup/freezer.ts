@@ -14,6 +14,8 @@ export interface FreezerParts {
 const FREEZE_TIMEOUT_MS = 10_000;
 const POLL_MS = 5;
 const ENOENT = 2;
+/** Removed between the opening of its file and the write. */
+const ENODEV = 19;
 
 /** One of the two ways in which a cgroup can be frozen. */
 interface Freezer {
@@ -57,7 +59,7 @@ export async function thawCgroup(parts: Omit<FreezerParts, 'clock'>, cgroupPath:
 		try {
 			await parts.kernel.writeFile(file, thawed);
 		} catch (error) {
-			if (!(error instanceof SyscallError && error.errno === ENOENT)) throw error;
+			if (!(error instanceof SyscallError && (error.errno === ENOENT || error.errno === ENODEV))) throw error;
 		}
 	}
 }
